@@ -1,0 +1,24 @@
+"""What is wrong with what a user wrote."""
+
+import difflib
+from collections.abc import Iterable
+
+__all__ = ["SpecError", "nearest"]
+
+
+class SpecError(ValueError):
+    """A format, a rule or a design is wrong; the message is one line and says what must hold."""
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """Return ``; did you mean 'x'?`` for the known word closest to ``word``, or nothing.
+
+    Examples
+    --------
+    >>> nearest("wdith", ["width", "guard"])
+    "; did you mean 'width'?"
+    >>> nearest("zzz", ["width", "guard"])
+    ''
+    """
+    close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
+    return f"; did you mean {close[0]!r}?" if close else ""

@@ -1,0 +1,152 @@
+"""Reading a design from YAML, strictly: what is wrong is one line with file, key and remedy."""
+
+import dataclasses
+import functools
+import json
+from pathlib import Path
+from typing import Any
+
+from minimac.spec.accumulation import Accumulation
+from minimac.spec.design import ArrayShape, Design
+from minimac.spec.errors import SpecError, nearest
+
+__all__ = ["UNITS", "load_design", "load_yaml"]
+
+#: Units, by the word that a design file names them by.
+UNITS: dict[str, type[Design]] = {sub.unit: sub for sub in Design.__subclasses__()}
+
+_LARGEST_FILE = 1 << 20  # bytes; a design takes a few hundred
+
+
+def load_design(source: Path | str | dict[str, Any]) -> Design:
+    """Read and check a design.
+
+    Parameters
+    ----------
+    source : path or dict
+        A YAML file, or what one would hold.
+
+    Returns
+    -------
+    Design
+        The subclass that ``unit`` names.
+
+    Raises
+    ------
+    SpecError
+        If the file cannot be read, is not a YAML mapping, or a key is missing, unknown, of the
+        wrong type or has a wrong value: one line that names file, key and what must hold.
+
+    Examples
+    --------
+    >>> design = load_design({"name": "mine", "unit": "mac", "a": "bf16", "b": "bf16",
+    ...     "out": "bf16", "accumulate": {"kind": "float", "width": 16, "normalize": "none"}})
+    >>> design.product_bits, design.acc_min_exp, design.acc_max_exp
+    (16, -266, 271)
+    """
+    if isinstance(source, dict):
+        return _build(source)
+    tree = load_yaml(Path(source))
+    try:
+        return _build(tree)
+    except SpecError as error:
+        raise SpecError(f"{source}: {error}") from None
+
+
+def load_yaml(path: Path) -> dict[str, Any]:
+    """Read a YAML file that must be a mapping of at most a megabyte."""
+    import yaml
+
+    try:
+        size = path.stat().st_size
+        if size > _LARGEST_FILE:
+            raise SpecError(f"{path}: a design has at most {_LARGEST_FILE} bytes, not {size}")
+        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SpecError(f"{path}: cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise SpecError(f"{path}: must be UTF-8 text") from None
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        if isinstance(error, SpecError):
+            raise
+        where = getattr(error, "problem_mark", None)
+        line = f", line {where.line + 1}" if where else ""
+        what = getattr(error, "problem", None) or str(error).split("\n")[0] or "nested too deeply"
+        raise SpecError(f"{path}{line}: not valid YAML: {what}") from None
+    if not isinstance(tree, dict):
+        kind = {list: "a list", str: "text", type(None): "nothing"}.get(type(tree), "a number")
+        raise SpecError(f"{path}: must be a mapping of keys to values, not {kind}")
+    return tree
+
+
+@functools.cache
+def _adapter(unit: type[Design]) -> Any:
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(unit)
+
+
+def _build(tree: dict[str, Any]) -> Design:
+    from pydantic import ValidationError
+
+    if "unit" not in tree:
+        raise SpecError(f"unit: is missing; it must be one of {', '.join(UNITS)}")
+    word = tree["unit"]
+    if not isinstance(word, str) or word not in UNITS:
+        hint = nearest(word, UNITS) if isinstance(word, str) else ""
+        raise SpecError(f"unit: must be one of {', '.join(UNITS)}, not {_short(word)}{hint}")
+    fields = {str(key): value for key, value in tree.items() if key != "unit"}
+    try:
+        # As JSON, strict validation still takes a word for an enumeration and a mapping for a part.
+        text = json.dumps(fields, default=str)
+        design: Design = _adapter(UNITS[word]).validate_json(text, strict=True)
+    except ValidationError as error:
+        raise SpecError(_explain(error, UNITS[word])) from None
+    except (TypeError, ValueError, RecursionError) as error:
+        if isinstance(error, SpecError):
+            raise
+        raise SpecError(f"must be words, numbers and mappings: {error}") from None
+    return design
+
+
+def _explain(error: Any, unit: type[Design]) -> str:
+    """Say in one line what the first of pydantic's findings means for the writer of the file."""
+    found = error.errors(include_url=False)
+    # An unknown key first: a misspelt key is also a missing one.
+    first = next((e for e in found if e["type"] == "unexpected_keyword_argument"), found[0])
+    path = [str(part) for part in first["loc"]]
+    kinds = {sub.kind: sub for sub in Accumulation.__subclasses__()}
+    owner: type = unit
+    if path[:1] == ["accumulate"] and len(path) > 1:
+        owner = kinds[path.pop(1)]  # the tag, which is no key
+    elif path[:1] == ["array"]:
+        owner = ArrayShape
+    alternatives = [str(e["msg"]) for e in found if e["loc"][:1] == first["loc"][:1]]
+    if path[:1] == ["pipeline"]:
+        return f"pipeline: must be auto or a whole number, not {_short(first['input'])}"
+    where = ".".join(path)
+    match first["type"]:
+        case "unexpected_keyword_argument":
+            known = [field.name for field in dataclasses.fields(owner)]
+            hint = nearest(path[-1], known) or f"; known are {', '.join(known)}"
+            return f"{where[:60]}: unknown key{hint}"
+        case "missing" | "missing_argument" | "missing_keyword_only_argument":
+            return f"{where}: is missing; this key is required"
+        case "union_tag_not_found":
+            return f"{where}.kind: is missing; it must be one of {', '.join(kinds)}"
+        case "union_tag_invalid":
+            return f"{where}.kind: must be one of {', '.join(kinds)}, not " + _short(
+                first["ctx"]["tag"]
+            )
+        case "value_error":
+            said = str(first["ctx"]["error"])
+            # A check of several fields names them itself.
+            return f"{where}{': ' if where else ''}{said}"
+    must = alternatives[0].removeprefix("Input should be ")
+    must = must.replace("an object", "a mapping").replace("a valid string", "a word")
+    return f"{where}: must be {must}, not {_short(first['input'])}"
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."

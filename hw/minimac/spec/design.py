@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Literal
 
 from minimac.spec.accumulation import Accumulation, ExactAccumulation, FloatAccumulation
 from minimac.spec.errors import SpecError
-from minimac.spec.formats import FixedPoint, Format, Minifloat
+from minimac.spec.formats import FixedPoint, Format
 from minimac.spec.rounding import Overflow, Rounding
 
 __all__ = ["Arithmetic", "ArrayShape", "Design", "Implementation", "Mac", "Systolic"]

@@ -1,9 +1,9 @@
 """Number formats: what the bits of a code mean.
 
-Two families, :class:`Minifloat` and :class:`FixedPoint`, present the same view of a finite value to
-whoever multiplies it: ``(-1)**sign * significand * 2**(exponent - (sig_bits - 1))`` with an unsigned
-significand of ``sig_bits`` bits and an exponent in ``min_exp .. max_exp``. A subnormal has the
-exponent of the least normal; a fixed-point number counts as a subnormal at a constant exponent.
+Two families, :class:`Minifloat` and :class:`FixedPoint`, present the same view of a finite value
+to whoever multiplies it: ``(-1)**sign * significand * 2**(exponent - (sig_bits - 1))`` with an
+unsigned significand of ``sig_bits`` bits and an exponent in ``min_exp .. max_exp``. A subnormal has
+the exponent of the least normal; a fixed-point number counts as a subnormal at a constant exponent.
 """
 
 import enum

@@ -1,0 +1,23 @@
+"""Hardware generators: components for Amaranth designs, and Verilog."""
+
+from minimac.rtl.accumulator import accumulator_for
+from minimac.rtl.emit import create, describe, plan, to_verilog
+from minimac.rtl.foot import Foot
+from minimac.rtl.mac import MacUnit
+from minimac.rtl.multiplyadd import MultiplyAdd
+from minimac.rtl.outline import Outline
+from minimac.rtl.systolic import Element, SystolicArray
+
+__all__ = [
+    "Element",
+    "Foot",
+    "MacUnit",
+    "MultiplyAdd",
+    "Outline",
+    "SystolicArray",
+    "accumulator_for",
+    "create",
+    "describe",
+    "plan",
+    "to_verilog",
+]

@@ -1,0 +1,114 @@
+"""One processing element with its foot."""
+
+from amaranth.hdl import Module, Mux, Signal
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from minimac.rtl.foot import Foot
+from minimac.rtl.multiplyadd import MultiplyAdd, MultiplyAddPlan
+from minimac.rtl.outline import Outline
+from minimac.spec import Mac
+
+__all__ = ["MacPlan", "MacUnit"]
+
+
+class MacPlan:
+    """Interface and latency of a :class:`MacUnit`, found without building it.
+
+    Attributes
+    ----------
+    multiply_add : MultiplyAddPlan
+        Timing of the element.
+    latency : int
+        Cycles from a transfer with ``last`` to ``o.valid``, if ``o`` does not stall.
+    signature : wiring.Signature
+        Members of the unit.
+    """
+
+    def __init__(self, design: Mac) -> None:
+        self.design = design
+        self.multiply_add = MultiplyAddPlan(design)
+        self.latency = self.multiply_add.lead + 2
+        operands = data.StructLayout({"a": design.a.width, "b": design.b.width, "last": 1})
+        self.signature = wiring.Signature(
+            {
+                "i": In(stream.Signature(operands)),
+                "o": Out(stream.Signature(design.out.width)),
+            }
+        )
+
+    def create(self, outline: Outline | None = None) -> "MacUnit":
+        """Create the hardware."""
+        return MacUnit(self.design, outline)
+
+
+class MacUnit(wiring.Component):
+    """Dot product of two streams of codes.
+
+    Each transfer on ``i`` adds one product to a chain. A transfer with ``last`` set ends the chain:
+    its sum, rounded once, is offered on ``o``, and the next transfer starts from zero. A chain has
+    ``accumulate.max_terms`` products at most.
+
+    One transfer is accepted per cycle. While ``o`` is stalled everything stands still.
+
+    Parameters
+    ----------
+    design : Mac
+        The unit.
+    outline : Outline, optional
+        Where element and foot come from.
+
+    Members
+    -------
+    i : ``In(stream.Signature(...))``
+        ``a``, ``b``: codes of the operands. ``last``: whether this transfer ends the chain.
+    o : ``Out(stream.Signature(design.out.width))``
+        Code of the sum.
+    """
+
+    def __init__(self, design: Mac, outline: Outline | None = None) -> None:
+        self.design = design
+        self.outline = outline or Outline()
+        self.plan = MacPlan(design)
+        super().__init__(self.plan.signature)
+
+    def elaborate(self, platform):
+        m = Module()
+        timing = self.plan.multiply_add
+        element = self.outline.part(m, "element", "element", lambda: MultiplyAdd(self.design))
+        foot = self.outline.part(m, "foot", "foot", lambda: Foot(self.design))
+
+        # Every stage moves, or none does.
+        step = Signal()
+        m.d.comb += [
+            step.eq(~self.o.valid | self.o.ready),
+            self.i.ready.eq(step),
+            element.step.eq(step),
+            element.a.eq(self.i.p.a),
+            element.b.eq(self.i.p.b),
+        ]
+
+        # Stage 1 to lead: the multiplier. Only `valid` needs a reset value.
+        valid, last = self.i.valid, self.i.p.last
+        for n in range(timing.lead):
+            valid_next = Signal(name=f"valid_{n + 1}")
+            last_next = Signal(name=f"last_{n + 1}", reset_less=True)
+            with m.If(step):
+                m.d.sync += [valid_next.eq(valid), last_next.eq(last)]
+            valid, last = valid_next, last_next
+
+        # Next stage: the chain, which begins anew after `last`.
+        chain = Signal(timing.accumulator.state_layout, reset_less=True)
+        fresh = Signal(init=1)
+        done = Signal()
+        m.d.comb += element.state.eq(Mux(fresh, 0, chain))
+        with m.If(step):
+            m.d.sync += done.eq(valid & last)
+            with m.If(valid):
+                m.d.sync += [chain.eq(element.result), fresh.eq(last)]
+
+        # Last stage: the foot.
+        m.d.comb += foot.state.eq(chain)
+        with m.If(step):
+            m.d.sync += [self.o.valid.eq(done), self.o.payload.eq(foot.code)]
+        return m

@@ -1,0 +1,104 @@
+"""The multiply-add that every unit is made of."""
+
+from amaranth.hdl import Module, Value
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from minimac.rtl.accumulator import accumulator_for
+from minimac.rtl.pipeline import Pipeline
+from minimac.spec import Design, SpecError
+
+__all__ = ["MultiplyAdd", "MultiplyAddPlan"]
+
+
+class MultiplyAddPlan:
+    """Where the registers of a :class:`MultiplyAdd` are, found without building it.
+
+    Parameters
+    ----------
+    design : Design
+        What is computed, and ``pipeline``: the number of register stages inside.
+
+    Raises
+    ------
+    SpecError
+        If there is no place for so many stages.
+
+    Attributes
+    ----------
+    accumulator : Accumulator
+        The kind of accumulation.
+    cuts : tuple of str
+        Places that hold a register.
+    lead, latency : int
+        Cycles from the operands to the state that they belong to, and from there to the result.
+    """
+
+    def __init__(self, design: Design) -> None:
+        self.accumulator = accumulator_for(design)
+        ahead, within = self.accumulator.places
+        # A unit whose state comes back in the next cycle has no room for registers within.
+        offered = ahead if design.unit == "mac" else (*ahead, *within)
+        stages = len(offered) if design.pipeline == "auto" else design.pipeline
+        if stages > len(offered):
+            raise SpecError(
+                f"pipeline: a {design.unit} of {design.summary()} has room for {len(offered)} "
+                f"register stages, not {stages}"
+            )
+        self.cuts = offered[:stages]
+        self.lead = sum(place in ahead for place in self.cuts)
+        self.latency = sum(place in within for place in self.cuts)
+
+    def build(self, m: Module, *, step: Value, a: Value, b: Value, state: data.View) -> data.View:
+        """Add the hardware to a module; return the chain after this step."""
+        pipe = Pipeline(self.cuts, step)
+        product = self.accumulator.multiply(m, pipe, a, b)
+        return self.accumulator.step(m, pipe, state, product)
+
+
+class MultiplyAdd(wiring.Component):
+    """One step of a chain: ``result`` is ``state`` plus ``a`` times ``b``.
+
+    The operands run ahead: ``state`` belongs to the operands of ``plan.lead`` cycles before, and
+    ``result`` follows ``state`` by ``plan.latency`` cycles. Both count only cycles with ``step``.
+
+    Parameters
+    ----------
+    design : Design
+        What is computed.
+
+    Members
+    -------
+    step : ``In(1)``
+        Whether the registers move in this cycle.
+    a, b : ``In(design.a.width)``, ``In(design.b.width)``
+        Codes of the operands.
+    state : ``In(accumulator_for(design).state_layout)``
+        The chain before this step; all zero at its start.
+    result : ``Out(accumulator_for(design).state_layout)``
+        The chain after it.
+    """
+
+    def __init__(self, design: Design) -> None:
+        self.plan = MultiplyAddPlan(design)
+        layout = self.plan.accumulator.state_layout
+        super().__init__(
+            {
+                "step": In(1),
+                "a": In(design.a.width),
+                "b": In(design.b.width),
+                "state": In(layout),
+                "result": Out(layout),
+            }
+        )
+
+    @property
+    def COMBINATIONAL(self) -> bool:
+        """Whether there are no registers inside."""
+        return not self.plan.cuts
+
+    def elaborate(self, platform):
+        m = Module()
+        result = self.plan.build(m, step=self.step, a=self.a, b=self.b, state=self.state)
+        m.d.comb += self.result.eq(result)
+        return m

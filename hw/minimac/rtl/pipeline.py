@@ -1,0 +1,36 @@
+"""Registers inside a datapath, placed by name."""
+
+from collections.abc import Sequence
+
+from amaranth.hdl import Module, Signal, Value
+from amaranth.lib import data
+
+__all__ = ["Pipeline"]
+
+
+class Pipeline:
+    """Register stages of a datapath.
+
+    A datapath names the places where it may be cut; the pipeline holds a register at those that
+    were chosen. All other places stay wires.
+
+    Parameters
+    ----------
+    cuts : sequence of str
+        Names of the places to cut.
+    step : Value
+        Whether the registers take a new value in this cycle.
+    """
+
+    def __init__(self, cuts: Sequence[str], step: Value) -> None:
+        self.cuts = tuple(cuts)
+        self.step = step
+
+    def cut(self, m: Module, place: str, value: data.View) -> data.View:
+        """Return ``value``, a clock cycle later if the place is cut."""
+        if place not in self.cuts:
+            return value
+        held = Signal(value.shape(), name=f"{place}_register", reset_less=True)
+        with m.If(self.step):
+            m.d.sync += held.eq(value)
+        return held

@@ -5,7 +5,10 @@ the two parts of a step: ``multiply`` looks at the operands alone, and so may ru
 state; ``step`` adds the product to the state.
 """
 
+import functools
+import operator
 from abc import ABC, abstractmethod
+from typing import Any
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import data
@@ -63,11 +66,24 @@ class Accumulator(ABC):
     def step(self, m: Module, pipe: Pipeline, state: data.View, product: data.View) -> data.View:
         """Add a product to a state."""
 
+    def with_special(self, fields: dict[str, Any]) -> data.StructLayout:
+        """Return a layout of these fields, and of ``special`` if there is any."""
+        return data.StructLayout(
+            fields | ({"special": self.special_bits} if self.special_bits else {})
+        )
+
+    def take_special(self, target: data.View, *sources: Any) -> list[Any]:
+        """Return the assignment of the OR of the sources' ``special``, if there is any."""
+        if not self.special_bits:
+            return []
+        values = [x.special if isinstance(x, data.View) else x for x in sources]
+        return [target.special.eq(functools.reduce(operator.or_, values))]
+
     def special_of_product(self, a: Operand, b: Operand) -> Value:
-        """Return ``special`` of a product."""
+        """Return ``special`` of a product; meaningless if there is none."""
         nan = a.nan | b.nan
         if self.special_bits < 2:
-            return nan[: self.special_bits]
+            return nan
         nan = nan | (a.infinity & b.zero) | (a.zero & b.infinity)
         infinity = a.infinity | b.infinity
         negative = a.sign ^ b.sign
@@ -89,7 +105,7 @@ class ExactAccumulator(Accumulator):
     @property
     def state_layout(self) -> data.StructLayout:
         """``sum``: two's complement, in units of ``2**spec.lsb_exp``."""
-        return data.StructLayout({"sum": signed(self.spec.sum_bits), "special": self.special_bits})
+        return self.with_special({"sum": signed(self.spec.sum_bits)})
 
     @property
     def _addend_bits(self) -> int:
@@ -99,10 +115,7 @@ class ExactAccumulator(Accumulator):
     def multiply(self, m: Module, pipe: Pipeline, a: Value, b: Value) -> data.View:
         """Multiply, and shift the product to its place in the fixed-point sum."""
         spec = self.spec
-        layout = data.StructLayout(
-            {"addend": signed(self._addend_bits), "special": self.special_bits}
-        )
-        aligned = Signal(layout)
+        aligned = Signal(self.with_special({"addend": signed(self._addend_bits)}))
         if self._fixed:
             # Two's complement all the way: magnitudes would cost a negation on either side.
             left, right = (
@@ -114,12 +127,11 @@ class ExactAccumulator(Accumulator):
         x, y = unpack(spec.a, a), unpack(spec.b, b)
         shift_bits = _shift_range(spec)
         raw = Signal(
-            data.StructLayout(
+            self.with_special(
                 {
                     "significand": spec.product_bits,
                     "shift": range(shift_bits + 1),
                     "sign": 1,
-                    "special": self.special_bits,
                 }
             ),
             name="product",
@@ -128,14 +140,14 @@ class ExactAccumulator(Accumulator):
             raw.significand.eq(x.significand * y.significand),
             raw.shift.eq(x.exponent + y.exponent - 2),
             raw.sign.eq(x.sign ^ y.sign),
-            raw.special.eq(self.special_of_product(x, y)),
+            *self.take_special(raw, self.special_of_product(x, y)),
         ]
         held = pipe.cut(m, "multiply", raw)
         magnitude = Signal(spec.product_bits + shift_bits)
         m.d.comb += [
             magnitude.eq(shift_left(m, Cat(held.significand, Const(0, shift_bits)), held.shift)),
             aligned.addend.eq(Mux(held.sign, -magnitude, magnitude)),
-            aligned.special.eq(held.special),
+            *self.take_special(aligned, held),
         ]
         return pipe.cut(m, "align", aligned)
 
@@ -144,7 +156,7 @@ class ExactAccumulator(Accumulator):
         total = Signal(self.state_layout)
         m.d.comb += [
             total.sum.eq(state.sum + product.addend),
-            total.special.eq(state.special | product.special),
+            *self.take_special(total, state, product),
         ]
         return total
 
@@ -177,12 +189,11 @@ class FloatAccumulator(Accumulator):
     def state_layout(self) -> data.StructLayout:
         """``magnitude``, ``exponent``, ``sign``, ``special``."""
         exponents = range(self.spec.acc_max_exp - self.spec.acc_min_exp + 1)
-        return data.StructLayout(
+        return self.with_special(
             {
                 "magnitude": self.acc.width,
                 "exponent": exponents,
                 "sign": 1,
-                "special": self.special_bits,
             }
         )
 
@@ -191,13 +202,12 @@ class FloatAccumulator(Accumulator):
         spec = self.spec
         x, y = unpack(spec.a, a), unpack(spec.b, b)
         product = Signal(
-            data.StructLayout(
+            self.with_special(
                 {
                     "significand": spec.product_bits,
                     "exponent": range(spec.product_max_exp - spec.acc_min_exp + 1),
                     "sign": 1,
                     "zero": 1,
-                    "special": self.special_bits,
                 }
             )
         )
@@ -208,7 +218,7 @@ class FloatAccumulator(Accumulator):
             product.exponent.eq(x.exponent + y.exponent + offset),
             product.sign.eq(x.sign ^ y.sign),
             product.zero.eq(x.zero | y.zero),
-            product.special.eq(self.special_of_product(x, y)),
+            *self.take_special(product, self.special_of_product(x, y)),
         ]
         return pipe.cut(m, "multiply", product)
 
@@ -245,14 +255,13 @@ class FloatAccumulator(Accumulator):
             moving.eq(Mux(product_stays, state.magnitude, entered)),
         ]
         aligned = Signal(
-            data.StructLayout(
+            self.with_special(
                 {
                     "staying": window,
                     "moved": window,
                     "exponent": exponent_bits,
                     "sign": 1,
                     "subtract": 1,
-                    "special": self.special_bits,
                 }
             )
         )
@@ -264,20 +273,19 @@ class FloatAccumulator(Accumulator):
             aligned.exponent.eq(Mux(product_stays, product.exponent, state.exponent)),
             aligned.sign.eq(Mux(product_stays, product.sign, state.sign)),
             aligned.subtract.eq(state.sign ^ product.sign),
-            aligned.special.eq(state.special | product.special),
+            *self.take_special(aligned, state, product),
         ]
         return aligned
 
     def _add(self, m: Module, aligned: data.View) -> data.View:
         window = self.acc.window_bits
         total = Signal(
-            data.StructLayout(
+            self.with_special(
                 {
                     "magnitude": window,
                     "carry": 1,
                     "exponent": len(aligned.exponent),
                     "sign": 1,
-                    "special": self.special_bits,
                 }
             ),
             name="total",
@@ -296,7 +304,7 @@ class FloatAccumulator(Accumulator):
             total.carry.eq(raw[-1] & ~aligned.subtract),
             total.exponent.eq(aligned.exponent),
             total.sign.eq(aligned.sign ^ negative),
-            total.special.eq(aligned.special),
+            *self.take_special(total, aligned),
         ]
         return total
 
@@ -349,7 +357,7 @@ class FloatAccumulator(Accumulator):
         m.d.comb += [
             result.exponent.eq(Mux(result.magnitude.any(), exponent, 0)),
             result.sign.eq(total.sign),
-            result.special.eq(total.special),
+            *self.take_special(result, total),
         ]
         return result
 

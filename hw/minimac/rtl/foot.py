@@ -56,7 +56,7 @@ class Foot(wiring.Component):
         out = self.spec.out
         if isinstance(out, Minifloat):
             m.d.comb += self.code.eq(self._to_minifloat(m, out))
-        else:
+        elif isinstance(out, FixedPoint):
             m.d.comb += self.code.eq(self._to_fixed(m, out))
         return m
 
@@ -151,8 +151,7 @@ class Foot(wiring.Component):
         keeps_sign = sign & nonzero
         if not out.has_negative_zero:
             keeps_sign = keeps_sign & finite.any()
-        special = self.state.special
-        infinite = special.any() if self.accumulator.special_bits == 2 else Const(0)
+        special = self.state.special if self.accumulator.special_bits else Const(0)
 
         with m.If(rounded > out.max_code):
             with m.If(sign):
@@ -162,13 +161,11 @@ class Foot(wiring.Component):
         with m.Else():
             m.d.comb += put(finite, keeps_sign)
         if not out.signed:
+            # The finite value nearest to a negative one is zero.
             with m.If(sign & rounded.any()):
-                if overflow is Overflow.SATURATE:
-                    m.d.comb += [code.eq(0), is_nan.eq(0)]
-                else:
-                    m.d.comb += is_nan.eq(1)
+                m.d.comb += [code.eq(0), is_nan.eq(beyond[True] is not largest)]
         if self.accumulator.special_bits == 2:
-            with m.If(infinite):
+            with m.If(special.any()):
                 m.d.comb += is_nan.eq(0)
                 if out.has_infinities:
                     m.d.comb += put(Const(out.infinity_code, bits), special[1])
@@ -193,7 +190,9 @@ class Foot(wiring.Component):
         else:
             value = self._shifted_fraction(m, out, wrap)
         if wrap:
-            return value[: out.width]
+            wrapped = Signal(out.width)
+            m.d.comb += wrapped.eq(value)
+            return wrapped
         code = Signal(signed(out.width + 1))
         with m.If(value > out.max_lsbs):
             m.d.comb += code.eq(out.max_lsbs)
@@ -201,7 +200,7 @@ class Foot(wiring.Component):
             m.d.comb += code.eq(out.min_lsbs)
         with m.Else():
             m.d.comb += code.eq(value)
-        special = self.state.special
+        special = self.state.special if self.accumulator.special_bits else Const(0)
         if self.accumulator.special_bits == 2:
             with m.If(special.any()):
                 m.d.comb += code.eq(Mux(special[1], out.min_lsbs, out.max_lsbs))

@@ -71,14 +71,17 @@ def leading_zeros(m: Module, value: Value) -> Value:
     # Ones below make the width a power of two without changing the count of a non-zero value.
     missing = (1 << stages) - len(value)
     padded = Cat(Const((1 << missing) - 1, missing), value)
-    nodes = [(bit, Const(0, 0)) for bit in padded]  # (any, count), lowest first
+    # Each node is (any, count), the lowest first; a single bit has no count yet.
+    nodes: list[tuple[Value, list[Value]]] = [(bit, []) for bit in padded]
     while len(nodes) > 1:
-        nodes = [
-            (low_any | high_any, Cat(Mux(high_any, high, low), ~high_any))
-            for (low_any, low), (high_any, high) in zip(nodes[::2], nodes[1::2], strict=True)
-        ]
-        nodes = [
-            (_named(m, any_, f"any_{len(nodes)}_{n}"), _named(m, count, f"zeros_{len(nodes)}_{n}"))
-            for n, (any_, count) in enumerate(nodes)
-        ]
-    return nodes[0][1]
+        level = len(nodes) // 2
+        merged = []
+        for n, (low, high) in enumerate(zip(nodes[::2], nodes[1::2], strict=True)):
+            (low_any, low_count), (high_any, high_count) = low, high
+            count = [
+                _named(m, Mux(high_any, of_high, of_low), f"zeros_{level}_{n}_{bit}")
+                for bit, (of_low, of_high) in enumerate(zip(low_count, high_count, strict=True))
+            ]
+            merged.append((_named(m, low_any | high_any, f"any_{level}_{n}"), [*count, ~high_any]))
+        nodes = merged
+    return Cat(*nodes[0][1]) if stages else Const(0, 1)

@@ -83,7 +83,7 @@ class Accumulation:
 
         if cls is not Accumulation:
             return handler(source)
-        choices = {
+        choices: dict[Any, Any] = {
             sub.kind: core_schema.no_info_before_validator_function(
                 lambda tree: {key: value for key, value in tree.items() if key != "kind"},
                 handler.generate_schema(sub),

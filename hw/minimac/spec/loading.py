@@ -80,10 +80,10 @@ def load_yaml(path: Path) -> dict[str, Any]:
 
 
 @functools.cache
-def _adapter(unit: type[Design]) -> Any:
+def _adapter(unit: str) -> Any:
     from pydantic import TypeAdapter
 
-    return TypeAdapter(unit)
+    return TypeAdapter(UNITS[unit])
 
 
 def _build(tree: dict[str, Any]) -> Design:
@@ -99,7 +99,7 @@ def _build(tree: dict[str, Any]) -> Design:
     try:
         # As JSON, strict validation still takes a word for an enumeration and a mapping for a part.
         text = json.dumps(fields, default=str)
-        design: Design = _adapter(UNITS[word]).validate_json(text, strict=True)
+        design: Design = _adapter(word).validate_json(text, strict=True)
     except ValidationError as error:
         raise SpecError(_explain(error, UNITS[word])) from None
     except (TypeError, ValueError, RecursionError) as error:

@@ -1,0 +1,204 @@
+"""A device that multiplies matrices, whatever its unit: clock, streams, model and scoreboard."""
+
+import itertools
+from collections import deque
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import cocotb
+import numpy as np
+from cocotb.clock import Clock
+from cocotb.triggers import ClockCycles, Event
+from numpy.typing import NDArray
+
+from minimac.bench.run import Job
+from minimac.bench.scoreboard import Scoreboard
+from minimac.bench.stream import StreamMonitor, StreamSink, StreamSource
+from minimac.bench.traffic import Pass, PortPacker, passes
+from minimac.model import matmul
+from minimac.spec import Mac, Systolic
+
+__all__ = ["Driver", "MacDriver", "SystolicDriver", "driver_for"]
+
+Codes = NDArray[np.int64]
+
+_PERIOD_NS = 10
+_PATIENCE = 2000  # cycles without a transfer before a bench gives up
+
+
+class Driver:
+    """A device under test and all that surrounds it.
+
+    Parameters
+    ----------
+    dut
+        Device under test.
+    gaps : iterable of int
+        Idle cycles before each transfer of an input.
+    ready : iterable of int, optional
+        Whether the output is ready, cycle by cycle; always, if not given.
+
+    Attributes
+    ----------
+    job : Job
+        What the simulation was told.
+    design : Design
+        The design under test.
+    sums : Scoreboard
+        Results against those of the model.
+    """
+
+    #: Input streams.
+    INPUTS: Sequence[str] = ("i",)
+
+    def __init__(
+        self,
+        dut: Any,
+        *,
+        gaps: Iterable[int] = itertools.repeat(0),
+        ready: Iterable[int] | None = None,
+    ) -> None:
+        self.dut = dut
+        self.job = Job.current()
+        self.design = self.job.design
+        self.packer = PortPacker(self.design)
+        self.sums = Scoreboard("o")
+        shared = iter(gaps)
+        self.sources = {name: StreamSource(dut, name, shared) for name in self.INPUTS}
+        self._sink = StreamSink(dut, "o", ready)
+        self._monitor = StreamMonitor(dut, "o", self._on_result)
+        self._queued = 0
+
+    async def start(self) -> None:
+        """Start the clock, reset the device, start the drivers and monitors."""
+        Clock(self.dut.clk, _PERIOD_NS, unit="ns").start()
+        self.dut.rst.value = 1
+        await ClockCycles(self.dut.clk, 2)
+        self.dut.rst.value = 0
+        for source in self.sources.values():
+            source.start()
+        self._sink.start()
+        self._monitor.start()
+
+    def multiply(self, a: Codes, b: Codes) -> None:
+        """Queue the product of two matrices of codes, (M, K) and (K, N); expect its codes."""
+        want = matmul(self.design, a, b)
+        self._queued += want.size
+        self._send(np.asarray(a), np.asarray(b), want.astype(np.int64))
+
+    def _send(self, a: Codes, b: Codes, want: Codes) -> None:
+        raise TypeError(f"{type(self).__name__} must say how a product is sent")
+
+    def _on_result(self, payload: int) -> None:
+        raise TypeError(f"{type(self).__name__} must say what a result is")
+
+    async def finish(self) -> None:
+        """Wait for all results, make sure that no more come, and count them."""
+        idle, seen = 0, (-1, -1)
+        while self.sums.checked < self._queued:
+            await ClockCycles(self.dut.clk, 50)
+            now = sum(source.sent for source in self.sources.values()), self.sums.checked
+            idle = idle + 50 if now == seen else 0
+            seen = now
+            assert idle < _PATIENCE, (
+                f"o: {self._queued - self.sums.checked} of {self._queued} results never came"
+            )
+        await ClockCycles(self.dut.clk, 20)
+        assert self.sums.checked == self._queued > 0
+        self.job.count(self.sums.checked)
+
+
+class MacDriver(Driver):
+    """Drives a ``mac``: a dot product after the other."""
+
+    def _send(self, a: Codes, b: Codes, want: Codes) -> None:
+        for row, column in np.ndindex(want.shape):
+            pairs = list(zip(a[row].tolist(), b[:, column].tolist(), strict=True))
+            for n, (x, y) in enumerate(pairs):
+                self.sources["i"].send(self.packer.pack("i", a=x, b=y, last=n == len(pairs) - 1))
+            self.sums.expect(int(want[row, column]), _shown(pairs))
+
+    def _on_result(self, payload: int) -> None:
+        self.sums.observe(payload)
+
+
+class SystolicDriver(Driver):
+    """Drives a ``systolic`` array: pass after pass, partial sums returned to the north."""
+
+    INPUTS = ("w", "i")
+
+    def __init__(self, dut: Any, **traffic: Any) -> None:
+        super().__init__(dut, **traffic)
+        self._todo: deque[tuple[Pass, list[list[str]], Codes]] = deque()
+        self._under_way: deque[tuple[Pass, list[list[str]], Codes]] = deque()
+        self._partial: list[list[int]] = []
+        self._arrived = Event()
+
+    async def start(self) -> None:
+        """Start the clock, reset the device, start the drivers and monitors."""
+        await super().start()
+        cocotb.start_soon(self._feed())
+
+    def _send(self, a: Codes, b: Codes, want: Codes) -> None:
+        assert isinstance(self.design, Systolic)
+        for tile in passes(self.design, a, b):
+            for row in tile.weights[::-1]:
+                self.sources["w"].send(self.packer.pack("w", weights=row))
+            shown = [
+                [_shown(list(zip(x.tolist(), y.tolist(), strict=True))) for y in b.T[tile.columns]]
+                for x in (a if tile.last else ())
+            ]
+            self._todo.append((tile, shown, want[:, tile.columns]))
+        self._arrived.set()
+
+    async def _feed(self) -> None:
+        """Send the activations of each pass as soon as its partial sums are known."""
+        while True:
+            while self._todo:
+                tile = self._todo[0][0]
+                if not tile.first and self._under_way:
+                    break
+                partial = [] if tile.first else self._partial
+                self._partial = []
+                self._under_way.append(self._todo.popleft())
+                for n, row in enumerate(tile.activations):
+                    self.sources["i"].send(
+                        self.packer.pack(
+                            "i",
+                            activations=row,
+                            first=tile.first,
+                            reload=n == len(tile.activations) - 1,
+                            partial=[] if tile.first else partial[n],
+                        )
+                    )
+            self._arrived.clear()
+            await self._arrived.wait()
+
+    def _on_result(self, payload: int) -> None:
+        if not self._under_way:
+            self.sums.observe(payload)  # which says that nothing was expected
+        tile, shown, want = self._under_way[0]
+        n = len(self._partial)
+        self._partial.append(self.packer.unpack("o", payload, "partial"))
+        if tile.last:
+            codes = self.packer.unpack("o", payload, "sums")
+            for column, expected in enumerate(want[n].tolist()):
+                self.sums.expect(expected, f"column {column}, {shown[n][column]}")
+                self.sums.observe(codes[column])
+        if len(self._partial) == len(tile.activations):
+            self._under_way.popleft()
+            if tile.last:
+                self._partial = []
+            self._arrived.set()
+
+
+def driver_for(dut: Any, **traffic: Any) -> Driver:
+    """Return the driver of the design under test."""
+    units: dict[type, type[Driver]] = {Mac: MacDriver, Systolic: SystolicDriver}
+    return units[type(Job.current().design)](dut, **traffic)
+
+
+def _shown(pairs: list[tuple[int, int]]) -> str:
+    """Operands as a failure message has them: enough to run them again."""
+    text = ", ".join(f"{x:#x}*{y:#x}" for x, y in pairs[:32])
+    return f"a*b = {text}" + (f" and {len(pairs) - 32} more" if len(pairs) > 32 else "")

@@ -1,0 +1,116 @@
+"""cocotb tests of every unit that multiplies matrices; see :func:`minimac.bench.run.simulate`."""
+
+import itertools
+from collections.abc import Iterator
+from typing import Any
+
+import cocotb
+import numpy as np
+from cocotb.triggers import RisingEdge
+
+from minimac.bench.drivers import driver_for
+from minimac.bench.operands import STYLES, corner_codes, largest_code, unused_code
+from minimac.rtl import plan
+
+LONGEST_CHAIN = 4096  # of largest products, unless the job is exhaustive
+
+
+def _draws(rng: np.random.Generator, below: int) -> Iterator[int]:
+    return (int(n) for _ in itertools.count() for n in rng.integers(below, size=1000))
+
+
+@cocotb.test()
+@cocotb.parametrize(gaps=[False, True], stalls=[False, True])
+async def random_operands(dut: Any, gaps: bool, stalls: bool) -> None:
+    """Multiply random matrices of every style, of random shape, under random traffic."""
+    data, traffic = np.random.default_rng(cocotb.RANDOM_SEED).spawn(2)
+    driver = driver_for(
+        dut,
+        gaps=_draws(traffic, 4) if gaps else itertools.repeat(0),
+        ready=_draws(traffic, 2) if stalls else None,
+    )
+    await driver.start()
+    longest = min(driver.design.accumulate.max_terms, 24)
+    for draw in STYLES.values():
+        for k in data.integers(1, longest, endpoint=True, size=6):
+            m, n = data.integers(1, 12, endpoint=True, size=2)
+            driver.multiply(*draw(driver.design, data, int(m), int(k), int(n)))
+    await driver.finish()
+
+
+@cocotb.test()
+async def corner_pairs(dut: Any) -> None:
+    """Multiply all pairs of corner codes, alone and followed by each other."""
+    driver = driver_for(dut)
+    await driver.start()
+    a, b = corner_codes(driver.design.a), corner_codes(driver.design.b)
+    driver.multiply(a[:, None], b[None, :])
+    if driver.design.accumulate.max_terms > 1:
+        pairs = np.array(list(itertools.product(a, a))), np.array(list(itertools.product(b, b)))
+        rng = np.random.default_rng(cocotb.RANDOM_SEED)
+        chosen = [x[rng.permutation(len(x))[:24]] for x in pairs]
+        driver.multiply(chosen[0], chosen[1].T)
+    await driver.finish()
+
+
+@cocotb.test()
+async def longest_chains(dut: Any) -> None:
+    """Sum as many of the largest products as allowed, of either sign: they fit."""
+    driver = driver_for(dut)
+    await driver.start()
+    design = driver.design
+    terms = design.accumulate.max_terms
+    if not driver.job.exhaustive:
+        terms = min(terms, LONGEST_CHAIN)
+    signs = (False, True)
+    a = [np.full(terms, largest_code(design.a, negative=negative)) for negative in signs]
+    b = [np.full(terms, largest_code(design.b, negative=negative)) for negative in signs]
+    driver.multiply(np.stack(a), np.stack(b, axis=1))
+    await driver.finish()
+
+
+@cocotb.test()
+async def every_pair(dut: Any) -> None:
+    """Multiply all pairs of codes, if they are few or the job is exhaustive."""
+    driver = driver_for(dut)
+    await driver.start()
+    design = driver.design
+    a, b = (
+        np.array([code for code in range(1 << min(fmt.width, 8)) if code != unused_code(fmt)])
+        for fmt in (design.a, design.b)
+    )
+    if design.a.width + design.b.width > (16 if driver.job.exhaustive else 8):
+        a, b = a[:4], b[:4]
+    driver.multiply(a[:, None], b[None, :])
+    await driver.finish()
+
+
+@cocotb.test()
+async def given_operands(dut: Any) -> None:
+    """Multiply the matrices that the job came with."""
+    driver = driver_for(dut)
+    await driver.start()
+    for a, b in driver.job.operands:
+        driver.multiply(a, b)
+    if driver.job.operands:
+        await driver.finish()
+
+
+@cocotb.test()
+async def latency(dut: Any) -> None:
+    """Count the cycles from a transfer to its result: as many as stated."""
+    driver = driver_for(dut)
+    await driver.start()
+    driver.multiply(np.zeros((1, 1), int), np.zeros((1, 1), int))
+    edge = RisingEdge(dut.clk)
+    cycles: int | None = None
+    for _ in range(5000):
+        await edge
+        if cycles is not None:
+            cycles += 1
+        elif dut.i__valid.value == 1 and dut.i__ready.value == 1:
+            cycles = 0
+        if dut.o__valid.value == 1:
+            break
+    assert cycles == plan(driver.design).latency, f"{cycles} cycles"
+    await driver.finish()

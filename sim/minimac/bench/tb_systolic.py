@@ -1,0 +1,45 @@
+"""cocotb tests of what only a weight-stationary array does."""
+
+import itertools
+from typing import Any
+
+import cocotb
+import numpy as np
+from cocotb.triggers import ClockCycles
+
+from minimac.bench.drivers import SystolicDriver
+from minimac.bench.operands import STYLES
+from minimac.spec import Systolic
+
+
+@cocotb.test()
+@cocotb.parametrize(stalls=[False, True])
+async def reload_after_every_vector(dut: Any, stalls: bool) -> None:
+    """Change the weights between any two vectors, with the next ones waiting at the port."""
+    rng = np.random.default_rng(cocotb.RANDOM_SEED)
+    ready = (int(rng.integers(2)) for _ in itertools.count()) if stalls else None
+    driver = SystolicDriver(dut, ready=ready)
+    await driver.start()
+    design = driver.design
+    assert isinstance(design, Systolic)
+    for _ in range(12):
+        rows = min(design.array.rows, design.accumulate.max_terms)
+        driver.multiply(*STYLES["near_one"](design, rng, 1, rows, design.array.columns))
+    await driver.finish()
+
+
+@cocotb.test()
+async def weights_wait_for_activations(dut: Any) -> None:
+    """Stall the output with vectors under way: offered weights must not enter the array."""
+    rng = np.random.default_rng(cocotb.RANDOM_SEED)
+    held = itertools.chain(itertools.repeat(0, 120), itertools.repeat(1))
+    driver = SystolicDriver(dut, ready=held)
+    await driver.start()
+    design = driver.design
+    assert isinstance(design, Systolic)
+    rows = min(design.array.rows, design.accumulate.max_terms)
+    for _ in range(3):
+        driver.multiply(*STYLES["near_one"](design, rng, 5, rows, design.array.columns))
+    await ClockCycles(dut.clk, 110)
+    assert driver.sums.checked == 0, "a result was taken while o was not ready"
+    await driver.finish()

@@ -130,7 +130,7 @@ class ExactAccumulator(Accumulator):
             self.with_special(
                 {
                     "significand": spec.product_bits,
-                    "shift": range(shift_bits + 1),
+                    "shift": max(shift_bits.bit_length(), 1),
                     "sign": 1,
                 }
             ),

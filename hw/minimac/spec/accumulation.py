@@ -36,7 +36,7 @@ class Normalization:
             return cls(None)
         if text == "none":
             return cls(())
-        found = re.fullmatch(r"approx\(\s*(\d{1,3})\s*,\s*(\d{1,3})\s*\)", text)
+        found = re.fullmatch(r"approx\(\s*([0-9]{1,3})\s*,\s*([0-9]{1,3})\s*\)", text)
         if not found or not (int(found[1]) and int(found[2])):
             raise SpecError(
                 f"must be exact, none or approx(k,l) with k and l at least 1, not {text!r}"
@@ -147,6 +147,16 @@ class FloatAccumulation(Accumulation):
             raise SpecError(
                 f"normalize {self.normalize} looks at more than width ({self.width}) bits"
             )
+
+    @property
+    def creeps(self) -> bool:
+        """Whether rounding may go up by almost an ulp in every step, however small the product.
+
+        So do the directed modes, and ``rna`` where the sticky bit alone counts as a half.
+        """
+        if self.round.directed:
+            return self.window_bits > self.width
+        return self.round is Rounding.RNA and self.guard == 0 and self.sticky
 
     @property
     def window_bits(self) -> int:

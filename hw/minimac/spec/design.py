@@ -143,8 +143,11 @@ class Arithmetic:
         """Least exponent that the state of a ``float`` chain can have.
 
         Every state is a whole multiple of ``2**lsb_exp`` and its exponent is at least that of its
-        leading one, or that of a product.
+        leading one, or that of a product. Without normalisation it never falls.
         """
+        acc = self.accumulate
+        if isinstance(acc, FloatAccumulation) and acc.normalize.coarse == ():
+            return self.product_min_exp
         return self.lsb_exp
 
     @property
@@ -153,7 +156,7 @@ class Arithmetic:
 
         The exponent only ever grows when the magnitude carries out of the window. Truncation keeps
         the magnitude below the sum of the products'; rounding to nearest or odd at most doubles a
-        term's contribution; a directed mode may add an ulp in every step, and so a binade in every
+        term's contribution; a mode that creeps adds an ulp in every step, and so a binade in every
         ``2**(width - 1)`` steps.
         """
         acc = self.accumulate
@@ -162,7 +165,7 @@ class Arithmetic:
         rounds = acc.round is not Rounding.TRUNCATE and acc.window_bits > acc.width
         total = acc.max_terms * largest * (2 if rounds else 1)
         top = max(self.product_max_exp, self.lsb_exp + total.bit_length() - 1)
-        if rounds and acc.round.directed:
+        if acc.creeps:
             top += 1 + (acc.max_terms >> acc.width - 1)
         return top
 

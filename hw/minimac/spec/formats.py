@@ -347,8 +347,8 @@ class FixedPoint(Format):
             raise SpecError(f"a format has at most 32 bits, not {self.width}")
         if self.symmetric and not self.signed:
             raise SpecError("sym is for signed formats; an unsigned one has no negative code")
-        if not -1000 <= self.frac_bits <= 1000:
-            raise SpecError(f"{self.frac_bits} fraction bits are out of the range of float64")
+        if not max(abs(self.int_bits), abs(self.frac_bits)) <= 999:
+            raise SpecError(f"integer and fraction bits must be -999 to 999, not {self.frac_bits}")
 
     @property
     def name(self) -> str:
@@ -416,10 +416,10 @@ ALIASES = {
     "float4_e2m1fn": "e2m1",
 }
 
-_MINIFLOAT = re.compile(r"(u?)e(\d{1,2})m(\d{1,2})(fn|ieee|fnuz|p3109f?|f|)")
-_P3109 = re.compile(r"binary(\d{1,2})p(\d{1,2})([su])([ef])")
-_FIXED = re.compile(r"([su])(-?\d{1,3})\.(-?\d{1,3})")
-_INTEGER = re.compile(r"(u?)int(\d{1,2})")
+_MINIFLOAT = re.compile(r"(u?)e([0-9]{1,2})m([0-9]{1,2})(fn|ieee|fnuz|p3109f?|f|)")
+_P3109 = re.compile(r"binary([0-9]{1,2})p([0-9]{1,2})([su])([ef])")
+_FIXED = re.compile(r"([su])(-?[0-9]{1,3})\.(-?[0-9]{1,3})")
+_INTEGER = re.compile(r"(u?)int([0-9]{1,2})")
 _GRAMMAR = "eXmY with fn, ieee, fnuz, p3109 or p3109f; sI.F or uI.F; intN or uintN"
 
 
@@ -473,12 +473,14 @@ def _parse(base: str, options: list[str], text: str) -> Format:
     if found := _MINIFLOAT.fullmatch(word):
         chosen: dict[str, Any] = {}
         for option in options:
+            if options.count(option) > 1 or (option.startswith("bias") and "bias" in chosen):
+                raise SpecError(f"option {option!r} stands there twice")
             if option == "ftz":
                 chosen["ftz"] = True
-            elif bias := re.fullmatch(r"bias=(-?\d{1,4})", option):
+            elif bias := re.fullmatch(r"bias=(-?[0-9]{1,4})", option):
                 chosen["bias"] = int(bias[1])
             else:
-                raise SpecError(f"unknown option {option!r}; known are bias=N and ftz")
+                raise SpecError(f"option {option!r} is unknown; known are bias=N and ftz")
         specials = next(s for s in Specials if s.suffix == (found[4] or "f"))
         exp_bits, man_bits = int(found[2]), int(found[3])
         return Minifloat(exp_bits, man_bits, specials, signed=not found[1], **chosen)
@@ -492,5 +494,5 @@ def _parse(base: str, options: list[str], text: str) -> Format:
         hint = nearest(base, [*known, "ue4m3fn", "int8", "int4", "uint8"])
         raise SpecError(f"unknown format {text!r}{hint or '; names are ' + _GRAMMAR}")
     if options not in ([], ["sym"]):
-        raise SpecError(f"unknown option {':'.join(options)!r}; known is sym")
+        raise SpecError(f"option {':'.join(options)!r} is unknown; known is sym")
     return FixedPoint(*signed_bits, symmetric=bool(options))

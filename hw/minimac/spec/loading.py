@@ -42,7 +42,7 @@ def load_design(source: Path | str | dict[str, Any]) -> Design:
     >>> design = load_design({"name": "mine", "unit": "mac", "a": "bf16", "b": "bf16",
     ...     "out": "bf16", "accumulate": {"kind": "float", "width": 16, "normalize": "none"}})
     >>> design.product_bits, design.acc_min_exp, design.acc_max_exp
-    (16, -266, 271)
+    (16, -251, 271)
     """
     if isinstance(source, dict):
         return _build(source)
@@ -61,7 +61,9 @@ def load_yaml(path: Path) -> dict[str, Any]:
         size = path.stat().st_size
         if size > _LARGEST_FILE:
             raise SpecError(f"{path}: a design has at most {_LARGEST_FILE} bytes, not {size}")
-        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        _check_nodes(path, yaml.compose(text, Loader=yaml.SafeLoader))
+        tree = yaml.safe_load(text)
     except OSError as error:
         raise SpecError(f"{path}: cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
@@ -74,9 +76,29 @@ def load_yaml(path: Path) -> dict[str, Any]:
         what = getattr(error, "problem", None) or str(error).split("\n")[0] or "nested too deeply"
         raise SpecError(f"{path}{line}: not valid YAML: {what}") from None
     if not isinstance(tree, dict):
-        kind = {list: "a list", str: "text", type(None): "nothing"}.get(type(tree), "a number")
+        kinds = {list: "a list", str: "text", type(None): "nothing", bool: "true or false"}
+        kind = kinds.get(type(tree), "a number")
         raise SpecError(f"{path}: must be a mapping of keys to values, not {kind}")
     return tree
+
+
+def _check_nodes(path: Path, root: Any) -> None:
+    """Refuse what YAML would pass over in silence, or blow up: keys twice, and aliases."""
+    seen: set[int] = set()
+    waiting = [root] if root else []
+    while waiting:
+        node = waiting.pop()
+        line = node.start_mark.line + 1
+        if id(node) in seen:
+            raise SpecError(f"{path}: aliases (*name) are not allowed; write the value again")
+        seen.add(id(node))
+        if node.id == "mapping":
+            keys = [key.value for key, _ in node.value if key.id == "scalar"]
+            if twice := sorted({key for key in keys if keys.count(key) > 1}):
+                raise SpecError(f"{path}, line {line}: {_short(twice[0])} stands there twice")
+            waiting += [part for pair in node.value for part in pair]
+        elif node.id == "sequence":
+            waiting += node.value
 
 
 @functools.cache
@@ -97,8 +119,9 @@ def _build(tree: dict[str, Any]) -> Design:
         raise SpecError(f"unit: must be one of {', '.join(UNITS)}, not {_short(word)}{hint}")
     fields = {str(key): value for key, value in tree.items() if key != "unit"}
     try:
+        _check_plain(fields, "")
         # As JSON, strict validation still takes a word for an enumeration and a mapping for a part.
-        text = json.dumps(fields, default=str)
+        text = json.dumps(fields)
         design: Design = _adapter(word).validate_json(text, strict=True)
     except ValidationError as error:
         raise SpecError(_explain(error, UNITS[word])) from None
@@ -107,6 +130,22 @@ def _build(tree: dict[str, Any]) -> Design:
             raise
         raise SpecError(f"must be words, numbers and mappings: {error}") from None
     return design
+
+
+def _check_plain(value: Any, where: str) -> None:
+    """Refuse what YAML has and designs have not: dates, bytes, lone surrogates."""
+    if isinstance(value, dict):
+        for key, part in value.items():
+            _check_plain(key, f"{where}{key}")
+            _check_plain(part, f"{where}{key}.")
+    elif isinstance(value, list):
+        for part in value:
+            _check_plain(part, where)
+    elif not isinstance(value, (str, int, float, type(None))):
+        kind = type(value).__name__
+        raise SpecError(f"{where.rstrip('.')[:60]}: must be a word or a number, not a {kind}")
+    elif isinstance(value, str) and not value.isprintable():
+        raise SpecError(f"{_short(where.rstrip('.'))}: must be printable text, not {_short(value)}")
 
 
 def _explain(error: Any, unit: type[Design]) -> str:
@@ -119,13 +158,15 @@ def _explain(error: Any, unit: type[Design]) -> str:
     owner: type = unit
     if path[:1] == ["accumulate"] and len(path) > 1:
         owner = kinds[path.pop(1)]  # the tag, which is no key
-    elif path[:1] == ["array"]:
+    elif path[:1] == ["array"] and len(path) > 1:
         owner = ArrayShape
     alternatives = [str(e["msg"]) for e in found if e["loc"][:1] == first["loc"][:1]]
     if path[:1] == ["pipeline"]:
         return f"pipeline: must be auto or a whole number, not {_short(first['input'])}"
     where = ".".join(path)
     match first["type"]:
+        case "unexpected_keyword_argument" if where.endswith(")"):
+            return 'accumulate.normalize: inside { } a comma needs quotes: "approx(k,l)"'
         case "unexpected_keyword_argument":
             known = [field.name for field in dataclasses.fields(owner)]
             hint = nearest(path[-1], known) or f"; known are {', '.join(known)}"

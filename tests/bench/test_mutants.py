@@ -1,0 +1,157 @@
+"""Hardware that is broken on purpose: the benches must see each fault."""
+
+import re
+
+import pytest
+from amaranth.hdl import Signal
+
+from minimac.bench import SimulationError, simulate
+from minimac.rtl import accumulator, to_verilog
+from minimac.spec import Normalization, load_design
+
+BASE = {"name": "unit", "unit": "systolic", "a": "e4m3fn", "b": "e4m3fn", "out": "bf16"}
+ARRAY = {"rows": 3, "columns": 2}
+
+
+def floating(**changes):
+    acc = {"kind": "float", "width": 10, "max_terms": 64} | changes
+    return load_design(BASE | {"array": ARRAY, "accumulate": acc})
+
+
+def normalizer_off_by_one(monkeypatch):
+    """Shift and exponent agree, but stop one place short: no value is lost at once."""
+    design = floating(normalize="approx(1,2)")
+    monkeypatch.setattr(Normalization, "coarse", (1, 1), raising=False)
+    changed = floating(normalize="approx(1,2)")
+    object.__setattr__(changed.accumulate.normalize, "coarse", (1, 1))
+    return design, to_verilog(changed)
+
+
+def leading_zeros_off_by_one(monkeypatch):
+    """The exact normaliser counts the leading zeros wrong by one."""
+    counted = accumulator.leading_zeros
+    monkeypatch.setattr(accumulator, "leading_zeros", lambda m, value: (counted(m, value) ^ 1)[:])
+    return floating(), to_verilog(floating())
+
+
+def sticky_bit_dropped(monkeypatch):
+    """The aligner forgets what it shifts out."""
+    design = floating(guard=1, sticky=True, round="rne")
+    shift = accumulator.shift_right_sticky
+    monkeypatch.setattr(
+        accumulator,
+        "shift_right_sticky",
+        lambda m, value, amount, sticky: shift(m, value, amount, sticky=False),
+    )
+    return design, to_verilog(design)
+
+
+def carry_lost(monkeypatch):
+    """The adder's carry out of the window goes nowhere."""
+    finish = accumulator.FloatAccumulator._normalize_and_round
+
+    def without_carry(self, m, total):
+        changed = Signal(total.shape(), name="changed")
+        m.d.comb += [changed.eq(total), changed.carry.eq(0)]
+        return finish(self, m, changed)
+
+    monkeypatch.setattr(accumulator.FloatAccumulator, "_normalize_and_round", without_carry)
+    return floating(), to_verilog(floating())
+
+
+def accumulator_one_bit_short(monkeypatch):
+    """The exact sum lacks its top bit, which only the longest chains need."""
+    fields = {"a": "int8", "b": "int8", "out": "int32", "array": ARRAY}
+    design = load_design(BASE | fields | {"accumulate": {"kind": "exact", "max_terms": 100}})
+    layout = accumulator.ExactAccumulator.state_layout.fget
+    shorter = load_design(BASE | fields | {"accumulate": {"kind": "exact", "max_terms": 30}})
+    assert shorter.sum_bits == design.sum_bits - 2
+    short = load_design(BASE | fields | {"accumulate": {"kind": "exact", "max_terms": 60}})
+    assert short.sum_bits == design.sum_bits - 1
+    narrow = layout(accumulator.accumulator_for(short))
+    monkeypatch.setattr(accumulator.ExactAccumulator, "state_layout", property(lambda self: narrow))
+    return design, to_verilog(design)
+
+
+def exponent_one_bit_short(monkeypatch):
+    """The exponent of a float chain lacks its top bit."""
+    design = floating()
+    whole = accumulator.FloatAccumulator.state_layout.fget
+
+    def narrowed(self):
+        fields = {name: field.shape for name, field in whole(self)}
+        bits = Signal(fields["exponent"]).shape().width - 1
+        return self.with_special(
+            {name: shape for name, shape in fields.items() if name != "special"}
+            | {"exponent": bits}
+        )
+
+    monkeypatch.setattr(accumulator.FloatAccumulator, "state_layout", property(narrowed))
+    return design, to_verilog(design)
+
+
+def weights_in_wrong_order(monkeypatch):
+    """Weights enter the array from the south: its rows hold them upside down."""
+    design = floating()
+    text = to_verilog(design)
+    last = ARRAY["rows"] - 1
+
+    def flip(found):
+        block, row, column = found[0], int(found["row"]), found["column"]
+        mirrored = re.search(
+            rf"unit_element element_{last - row}_{column} \(.*?\);", text, re.DOTALL
+        )[0]
+        for port in ("weight", "weight_south"):
+            wire = re.search(rf"\.{port}\(.*?\)(?=,|\n)", mirrored)[0]
+            block = re.sub(rf"\.{port}\(.*?\)(?=,|\n)", lambda _, wire=wire: wire, block)
+        return block
+
+    pattern = r"unit_element element_(?P<row>\d)_(?P<column>\d) \(.*?\);"
+    return design, re.sub(pattern, flip, text, flags=re.DOTALL)
+
+
+def handshake_drops_under_stall(monkeypatch):
+    """Data moves on though the output was not taken."""
+    design = floating()
+    return design, re.sub(r"assign step = .*;", "assign step = 1'h1;", to_verilog(design))
+
+
+def weights_enter_too_early(monkeypatch):
+    """New weights do not wait for the activations that are still under way."""
+    design = floating()
+    text = to_verilog(design)
+    line = re.search(r"assign w__ready = (\S+) +& .*;|assign w__ready = .*;", text)[0]
+    loaded = re.search(r"(\\?\S+) +& ", line)[1]
+    return design, text.replace(line, f"assign w__ready = {loaded} ;")
+
+
+MUTANTS = [
+    normalizer_off_by_one,
+    leading_zeros_off_by_one,
+    sticky_bit_dropped,
+    carry_lost,
+    accumulator_one_bit_short,
+    exponent_one_bit_short,
+    weights_in_wrong_order,
+    weights_enter_too_early,
+    handshake_drops_under_stall,
+]
+
+
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda f: f.__name__)
+def test_mutant_is_caught(mutant, monkeypatch, simulators, seed, tmp_path):
+    with monkeypatch.context() as broken:
+        design, text = mutant(broken)
+    assert text != to_verilog(design), "the mutant is no mutant"
+    with pytest.raises(SimulationError) as caught:
+        simulate(design, build_dir=tmp_path, simulator=simulators[-1], seed=seed, verilog=text)
+    # Caught by a comparison or a protocol rule, not by a failure to build.
+    assert "not built" not in str(caught.value)
+    assert re.search(r"expected|nothing more was|never came|payload|valid", str(caught.value))
+
+
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda f: f.__name__)
+def test_the_same_design_unbroken_passes(mutant, monkeypatch, simulators, seed, tmp_path):
+    with monkeypatch.context() as broken:
+        design, _ = mutant(broken)
+    assert simulate(design, build_dir=tmp_path, simulator=simulators[-1], seed=seed).vectors > 0

@@ -1,0 +1,105 @@
+"""Tests of :mod:`minimac.bench.run`, and of the generated Verilog through it."""
+
+import xml.etree.ElementTree as ET
+
+import numpy as np
+import pytest
+
+from minimac.bench import SimulationError, simulate
+from minimac.bench.operands import STYLES
+from minimac.spec import load_design
+
+# Between them: every kind of accumulation, normalisation, special value and operand pair, and
+# every number of register stages.
+DESIGNS = {
+    "bf16_exact": {"a": "bf16", "accumulate": {"kind": "float", "width": 16}, "pipeline": 3},
+    "bf16_approx": {
+        "a": "bf16",
+        "accumulate": {"kind": "float", "width": 18, "normalize": "approx(1,2)"},
+    },
+    "e5m2_sticky": {
+        "a": "e5m2",
+        "out": "e5m2",
+        "out_overflow": "infinity",
+        "accumulate": {"kind": "float", "width": 8, "guard": 2, "sticky": True, "round": "rne"},
+        "pipeline": 2,
+    },
+    "int8_exact": {"a": "int8", "out": "int32", "accumulate": {"kind": "exact", "max_terms": 300}},
+    "e4m3fn_exact": {
+        "a": "e4m3fn",
+        "accumulate": {"kind": "exact", "max_terms": 40},
+        "pipeline": 1,
+    },
+    "mixed": {
+        "a": "bf16",
+        "b": "int4",
+        "accumulate": {"kind": "float", "width": 14, "normalize": "none"},
+        "pipeline": 1,
+    },
+    "e2m1_int8_out": {"a": "e2m1", "out": "int8", "accumulate": {"kind": "exact", "max_terms": 64}},
+}
+
+
+def build(name, unit, **array):
+    fields = {"name": f"{name}_{unit}", "unit": unit, "out": "bf16", **DESIGNS[name]}
+    fields.setdefault("b", fields["a"])
+    if unit == "systolic":
+        fields["array"] = array or {"rows": 3, "columns": 2}
+    else:
+        fields["pipeline"] = min(fields.get("pipeline", 0), 1)
+    return load_design(fields)
+
+
+@pytest.mark.parametrize("name", DESIGNS)
+@pytest.mark.parametrize("unit", ["mac", "systolic"])
+def test_every_design_on_one_simulator(name, unit, simulators, seed, tmp_path):
+    # Icarus builds at once; where it is missing, Verilator does the work.
+    result = simulate(build(name, unit), build_dir=tmp_path, simulator=simulators[-1], seed=seed)
+    assert result.vectors > 1000
+    assert result.tests >= 9
+
+
+def test_array_on_every_simulator(simulator, seed, tmp_path):
+    design = build("bf16_approx", "systolic", rows=1, columns=3)
+    rng = np.random.default_rng(seed)
+    operands = [STYLES["near_one"](design, rng, 4, 7, 5)]
+    result = simulate(design, build_dir=tmp_path, simulator=simulator, seed=seed, operands=operands)
+    cases = ET.parse(result.junit).getroot().iter("testcase")
+    assert len(list(cases)) == result.tests >= 9
+    assert result.vectors > 1000
+
+
+def test_a_failure_names_operands_seed_and_log(simulators, tmp_path):
+    from minimac.rtl import to_verilog
+
+    design = build("int8_exact", "mac")
+    text = to_verilog(design).replace("assign step = ", "assign step = 1'h0 & ")
+    with pytest.raises(SimulationError, match=r"int8_exact_mac on .*\(seed 5, see .*test\.log\)$"):
+        simulate(design, build_dir=tmp_path, simulator=simulators[-1], seed=5, verilog=text)
+
+
+def test_equal_seeds_give_equal_runs(simulators, tmp_path):
+    design = build("e2m1_int8_out", "mac")
+    runs = [
+        simulate(design, build_dir=tmp_path, simulator=simulators[-1], seed=n).vectors
+        for n in (1, 1, 2)
+    ]
+    assert runs[0] == runs[1] != runs[2]
+
+
+def test_wrong_simulator(tmp_path):
+    with pytest.raises(
+        SimulationError, match=r"^simulator must be one of verilator, icarus, not 'vcs'$"
+    ):
+        simulate(build("int8_exact", "mac"), build_dir=tmp_path, simulator="vcs")
+
+
+def test_broken_verilog_is_one_line(simulators, tmp_path):
+    with pytest.raises(SimulationError, match=r"not built: .* \(see .*build\.log\)$") as caught:
+        simulate(
+            build("int8_exact", "mac"),
+            build_dir=tmp_path,
+            simulator=simulators[-1],
+            verilog="module int8_exact_mac(; endmodule",
+        )
+    assert "\n" not in str(caught.value)

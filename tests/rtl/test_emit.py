@@ -1,0 +1,95 @@
+"""Tests of :mod:`minimac.rtl.emit`."""
+
+import re
+
+import pytest
+
+from minimac.rtl import describe, plan, to_verilog
+from minimac.spec import SpecError, load_design
+
+FLOAT = {"kind": "float", "width": 16, "normalize": "approx(1,2)"}
+
+
+def design(unit="systolic", **changes):
+    fields = {
+        "name": "unit",
+        "unit": unit,
+        "a": "bf16",
+        "b": "bf16",
+        "out": "bf16",
+        "accumulate": FLOAT,
+    }
+    if unit == "systolic":
+        fields["array"] = {"rows": 3, "columns": 2}
+    return load_design(fields | changes)
+
+
+def test_equal_designs_give_equal_text():
+    assert to_verilog(design()) == to_verilog(design())
+
+
+def test_each_part_is_one_module():
+    text = to_verilog(design())
+    assert re.findall(r"^module (\S+?)\s*\(", text, re.MULTILINE) == [
+        "unit",
+        "unit_element",
+        "unit_foot",
+    ]
+    assert len(re.findall(r"^ +unit_element element_\d_\d \($", text, re.MULTILINE)) == 6
+    assert len(re.findall(r"^ +unit_foot foot_\d \($", text, re.MULTILINE)) == 2
+
+
+@pytest.mark.parametrize("unit", ["mac", "systolic"])
+@pytest.mark.parametrize(
+    ("operand", "accumulate"),
+    [
+        ("bf16", FLOAT),
+        ("e3m0", {"kind": "float", "width": 2}),
+        ("int8", {"kind": "exact"}),
+        ("e4m3fn", {"kind": "exact"}),
+        ("e0m1", {"kind": "exact", "max_terms": 1}),
+        ("u1.0", {"kind": "float", "width": 2, "sticky": True, "round": "rne"}),
+    ],
+)
+def test_no_wire_is_without_bits(unit, operand, accumulate):
+    # Verilog reads [-1:0] as two bits.
+    text = to_verilog(design(unit, a=operand, b=operand, accumulate=accumulate))
+    assert "[-1:0]" not in text
+
+
+def test_a_format_without_specials_has_no_logic_for_them():
+    with_nan, without = (
+        describe(design("mac", a=name, b=name, accumulate={"kind": "exact"}))
+        for name in ("e4m3fn", "e4m3")
+    )
+    assert with_nan == without  # outside
+    fields = [
+        describe(design(a=name, b=name, accumulate={"kind": "exact"}))["ports"]["o"]["payload"][
+            "partial"
+        ]["fields"]
+        for name in ("e5m2", "e4m3fn", "e4m3")
+    ]
+    assert [f.get("special", {"width": 0})["width"] for f in fields] == [2, 1, 0]
+
+
+def test_description():
+    told = describe(design())
+    assert told["module"] == "unit"
+    assert told["latency_cycles"] == plan(design()).latency == 3 + 2
+    assert told["ports"]["i"]["payload"]["activations"] == {
+        "lowest_bit": 0,
+        "width": 16,
+        "count": 3,
+    }
+    assert told["ports"]["o"]["direction"] == "out"
+
+
+@pytest.mark.parametrize(("stages", "latency"), [(0, 5), (1, 6), (2, 9), (3, 12)])
+def test_latency_counts_register_stages(stages, latency):
+    assert plan(design(pipeline=stages)).latency == latency
+
+
+def test_too_many_stages_are_refused_before_anything_is_built():
+    exact = design(a="int8", b="int8", accumulate={"kind": "exact"}, pipeline=2)
+    with pytest.raises(SpecError, match=r"^pipeline: .* has room for 1 register stages, not 2$"):
+        to_verilog(exact)

@@ -1,6 +1,6 @@
 """From matrices of codes to the transfers of an array's ports, and back."""
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,11 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from minimac.rtl import describe, plan
-from minimac.spec import Design, Mac, Systolic
+from minimac.spec import Design, Systolic
 
-__all__ = ["Pass", "PortPacker", "Waveform", "passes", "waveform"]
+__all__ = ["Pass", "PortPacker", "Waveform", "passes", "waveforms"]
 
 Codes = NDArray[np.int64]
+Words = NDArray[np.uint64]
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,8 @@ class Pass:
         Codes; zero where the matrix has ended.
     activations : ndarray, shape (M, rows)
         Codes; zero where the matrix has ended.
+    terms : int
+        Rows that are in use.
     first, last : bool
         Whether the chains begin, and whether they end, in this pass.
     columns : slice
@@ -33,6 +36,7 @@ class Pass:
 
     weights: Codes
     activations: Codes
+    terms: int
     first: bool
     last: bool
     columns: slice
@@ -69,6 +73,7 @@ def passes(design: Systolic, a: Codes, b: Codes) -> Iterator[Pass]:
             yield Pass(
                 weights,
                 activations,
+                tile.shape[0],
                 row == starts[0],
                 row == starts[-1],
                 slice(column, min(column + columns, n)),
@@ -87,6 +92,12 @@ class PortPacker:
             int(f["lowest_bit"] + f["width"] * f["count"])
             for f in self.ports[port]["payload"].values()
         )
+
+    def bits(self, port: str, name: str) -> slice:
+        """Bits of a payload that a field takes."""
+        field = self.ports[port]["payload"][name]
+        low = field["lowest_bit"]
+        return slice(low, low + field["width"] * field["count"])
 
     def pack(self, port: str, **fields: Any) -> int:
         """Pack fields, integers or sequences of them, into a payload."""
@@ -121,64 +132,70 @@ class Waveform:
         Lanes in use; the others repeat the first ones.
     """
 
-    inputs: dict[str, NDArray[np.uint64]]
+    inputs: dict[str, Words]
     macs: int
     lanes: int
 
 
-def waveform(design: Design, a: Codes, b: Codes) -> Waveform:
-    """Lay out a matrix product as a waveform without stalls, rows of ``a`` spread over the lanes.
+def waveforms(design: Design, a: Codes, b: Codes) -> Generator[Waveform, Mapping[str, Words], None]:
+    """Lay out a matrix product as waveforms without stalls, rows of ``a`` spread over the lanes.
 
     All lanes run the same control and hold the same weights; each takes its own share of the rows
-    of ``a``. For an array, chains longer than its rows need the partial sums of the pass before,
-    which the hardware would return; so that inputs are known beforehand, every pass starts from
-    zero. For a ``mac``, each lane takes its own dot products, one after the other.
+    of ``a``. An array has a waveform for each pass. A pass that goes on with the chains of the one
+    before needs its partial sums: send the generator what the output ports did in each cycle,
+    ``{port: words of shape (cycles, width)}``. A ``mac`` has one waveform.
 
     Parameters
     ----------
     a, b : ndarray of int, shapes (M, K) and (K, N)
-        Codes of the operands; at least one row.
+        Codes of the operands; not empty.
     """
     if a.ndim != 2 or b.ndim != 2 or a.shape[1] != b.shape[0] or 0 in (*a.shape, *b.shape):
         raise ValueError(
             f"operands must be of shapes (M, K) and (K, N) and not empty, not {a.shape}, {b.shape}"
         )
+    lanes = min(len(a), 64)
+    each = -(-len(a) // lanes)
+    shares = np.arange(lanes * each).reshape(lanes, each) % len(a)
     if isinstance(design, Systolic):
-        return _array_waveform(design, a, b)
-    assert isinstance(design, Mac)
-    return _mac_waveform(design, a, b)
+        yield from _array_waveforms(design, a, b, shares)
+    else:
+        yield _mac_waveform(design, a, b, shares)
 
 
 class _Tape:
-    """Cycles of port values, lane by lane, turned into words of bits at the end."""
+    """Cycles of port values, lane by lane, turned into words of bits."""
 
     def __init__(self, design: Design, lanes: int) -> None:
         self.packer = PortPacker(design)
         self.lanes = lanes
-        self._cycles: dict[str, list[NDArray[np.uint64]]] = {"rst": []}
-        for port in self.packer.ports:
-            direction = self.packer.ports[port]["direction"]
-            if direction == "in":
-                self._cycles[f"{port}__valid"] = []
-                self._cycles[f"{port}__payload"] = []
-            else:
-                self._cycles[f"{port}__ready"] = []
+        self._cycles: dict[str, list[Words]] = {"rst": []}
+        for port, told in self.packer.ports.items():
+            signals = ("valid", "payload") if told["direction"] == "in" else ("ready",)
+            self._cycles |= {f"{port}__{signal}": [] for signal in signals}
+        for _ in range(2):
+            self.cycle(reset=True)
 
-    def cycle(self, *, reset: bool = False, **payloads: list[int]) -> None:
-        """Add a cycle: for each port with a valid payload, its value in each lane."""
-        ones = np.uint64(0xFFFF_FFFF_FFFF_FFFF)
+    def cycle(
+        self, *, reset: bool = False, partial: Words | None = None, **payloads: list[int]
+    ) -> None:
+        """Add a cycle: for each port with a valid payload, its value in each lane.
+
+        ``partial`` holds the bits of that field of ``i``.
+        """
         for name, column in self._cycles.items():
             port, _, signal = name.partition("__")
-            if name == "rst":
-                column.append(np.array([ones if reset else 0], np.uint64))
-            elif signal == "ready":
-                column.append(np.array([ones], np.uint64))
-            elif signal == "valid":
-                column.append(np.array([ones if port in payloads else 0], np.uint64))
-            elif port in payloads:
-                column.append(_transpose(payloads[port], self.packer.width(port)))
+            if signal != "payload":
+                on = reset if name == "rst" else signal == "ready" or port in payloads
+                column.append(np.full(1, np.uint64(0xFFFF_FFFF_FFFF_FFFF * on)))
+                continue
+            width = self.packer.width(port)
+            if port in payloads:
+                words = _transpose(payloads[port], width)
+                if partial is not None and port == "i":
+                    words[self.packer.bits("i", "partial")] = partial
+                column.append(words)
             else:  # the bus keeps its value
-                width = self.packer.width(port)
                 column.append(column[-1] if column else np.zeros(width, np.uint64))
 
     def waveform(self, macs: int) -> Waveform:
@@ -187,66 +204,51 @@ class _Tape:
         return Waveform(inputs=inputs, macs=macs, lanes=self.lanes)
 
 
-def _transpose(values: list[int], width: int) -> NDArray[np.uint64]:
+def _transpose(values: list[int], width: int) -> Words:
     """Turn a value for each lane into a word of lanes for each bit; lanes repeat up to 64."""
     values = [values[n % len(values)] for n in range(64)]
     size = (width + 7) // 8
     raw = np.frombuffer(b"".join(v.to_bytes(size, "little") for v in values), np.uint8)
     bits = np.unpackbits(raw.reshape(64, size), axis=1, bitorder="little")[:, :width]
-    words: NDArray[np.uint64] = np.packbits(bits.T, axis=1, bitorder="little").view(np.uint64)
-    return words[:, 0]
+    lanes = np.ascontiguousarray(np.packbits(bits.T.copy(), axis=1, bitorder="little"))
+    return lanes.view(np.uint64)[:, 0]
 
 
-def _shares(rows: int) -> tuple[int, NDArray[np.int64]]:
-    """Spread rows over at most 64 lanes: their number, and the rows of each, wrapped around."""
-    lanes = min(rows, 64)
-    each = -(-rows // lanes)
-    return lanes, np.arange(lanes * each).reshape(lanes, each) % rows
-
-
-def _array_waveform(design: Systolic, a: Codes, b: Codes) -> Waveform:
-    lanes, shares = _shares(len(a))
-    tape = _Tape(design, lanes)
-    latency = plan(design).latency
-    for _ in range(2):
-        tape.cycle(reset=True)
+def _array_waveforms(
+    design: Systolic, a: Codes, b: Codes, shares: Codes
+) -> Generator[Waveform, Mapping[str, Words], None]:
+    partial: Words | None = None
     for tile in passes(design, a, b):
+        tape = _Tape(design, len(shares))
+        pack = tape.packer.pack
         for row in tile.weights[::-1]:
-            tape.cycle(w=[tape.packer.pack("w", weights=row)])
+            tape.cycle(w=[pack("w", weights=row)])
         for n in range(shares.shape[1]):
-            tape.cycle(
-                i=[
-                    tape.packer.pack(
-                        "i",
-                        activations=tile.activations[share[n]],
-                        first=1,
-                        reload=int(n == shares.shape[1] - 1),
-                    )
-                    for share in shares
-                ]
-            )
-        for _ in range(latency + 1):
+            vectors = [
+                pack(
+                    "i",
+                    activations=tile.activations[share[n]],
+                    first=tile.first,
+                    reload=n == shares.shape[1] - 1,
+                )
+                for share in shares
+            ]
+            tape.cycle(partial=None if tile.first or partial is None else partial[n], i=vectors)
+        for _ in range(plan(design).latency + 1):
             tape.cycle()
-    return tape.waveform(shares.size * a.shape[1] * b.shape[1])
+        columns = tile.columns.stop - tile.columns.start
+        did = yield tape.waveform(shares.size * tile.terms * columns)
+        arrived = did["o__valid"][:, 0] != 0
+        partial = did["o__payload"][arrived][:, tape.packer.bits("o", "partial")]
 
 
-def _mac_waveform(design: Mac, a: Codes, b: Codes) -> Waveform:
-    lanes, shares = _shares(len(a))
-    tape = _Tape(design, lanes)
-    for _ in range(2):
-        tape.cycle(reset=True)
+def _mac_waveform(design: Design, a: Codes, b: Codes, shares: Codes) -> Waveform:
+    tape = _Tape(design, len(shares))
     k, n = b.shape
     for share in shares.T:
-        for column in range(n):
-            for term in range(k):
-                tape.cycle(
-                    i=[
-                        tape.packer.pack(
-                            "i", a=a[row, term], b=b[term, column], last=int(term == k - 1)
-                        )
-                        for row in share
-                    ]
-                )
+        for column, term in np.ndindex(n, k):
+            y, last = b[term, column], term == k - 1
+            tape.cycle(i=[tape.packer.pack("i", a=a[row, term], b=y, last=last) for row in share])
     for _ in range(plan(design).latency):
         tape.cycle()
     return tape.waveform(shares.size * k * n)

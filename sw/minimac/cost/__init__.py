@@ -1,0 +1,59 @@
+"""What a design costs: synthesis, technologies, timing and energy.
+
+Names are imported when they are first used, so that importing the package needs neither Yosys nor
+a compiler.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from minimac.cost.activity import Activity, Energy, energy, simulate
+    from minimac.cost.cache import Cache
+    from minimac.cost.measurement import Cost, Part, measure
+    from minimac.cost.netlist import Netlist, NetlistError, flatten
+    from minimac.cost.synthesis import Synthesis, SynthesisError, synthesise
+    from minimac.cost.technology import Family, Library, load_technology, technologies
+    from minimac.cost.timing import Timing, analyse
+
+__all__ = [
+    "Activity",
+    "Cache",
+    "Cost",
+    "Energy",
+    "Family",
+    "Library",
+    "Netlist",
+    "NetlistError",
+    "Part",
+    "Synthesis",
+    "SynthesisError",
+    "Timing",
+    "analyse",
+    "energy",
+    "flatten",
+    "load_technology",
+    "measure",
+    "simulate",
+    "synthesise",
+    "technologies",
+]
+
+_MODULES = {
+    "activity": ("Activity", "Energy", "energy", "simulate"),
+    "cache": ("Cache",),
+    "measurement": ("Cost", "Part", "measure"),
+    "netlist": ("Netlist", "NetlistError", "flatten"),
+    "synthesis": ("Synthesis", "SynthesisError", "synthesise"),
+    "technology": ("Family", "Library", "load_technology", "technologies"),
+    "timing": ("Timing", "analyse"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    for module, names in _MODULES.items():
+        if name in names:
+            value = getattr(importlib.import_module(f"minimac.cost.{module}"), name)
+            globals()[name] = value  # after the import, which binds modules of the same name
+            return value
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

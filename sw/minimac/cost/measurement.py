@@ -1,0 +1,422 @@
+"""What a design costs in a technology: the question that this package answers."""
+
+import functools
+import subprocess
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, fields, replace
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from minimac.cost.cache import Cache
+from minimac.cost.synthesis import Synthesis, synthesise
+from minimac.cost.technology import Cell, Family, Library, load_technology
+from minimac.spec import Design, FixedPoint, Format
+
+if TYPE_CHECKING:
+    from minimac.cost.activity import Activity
+    from minimac.cost.netlist import Netlist
+
+__all__ = ["Cost", "Part", "measure"]
+
+Codes = NDArray[np.int64]
+
+_ASSUMPTIONS = (
+    "delay: linear in the load, worst arc of each output, ideal clock; wires have no resistance",
+    "load: pins, and wire_ff_per_sink for each pin",
+    "energy: internal energy and C V^2 / 2 for each change of a settled value, clock pins, leakage",
+    "energy: without glitches (see energy_glitches_pj_per_mac), clock tree and input ports",
+)
+
+#: Shape of the operands that are made up when none are given: M, K, N.
+_DEFAULT_SHAPE = (4096, 16, 8)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """What the elements cost, or the feet, or the edge: all that is neither.
+
+    Parameters
+    ----------
+    count : int
+        How often the module occurs; the other figures are for all of them together.
+    area_um2, leakage_uw, energy_pj_per_mac : float or None
+        Standard cells only; energy only if it was measured.
+    cells, registers : int or None
+        Standard cells only.
+    luts, ffs, dsps, carries, brams : int or None
+        FPGAs only.
+    """
+
+    count: int
+    area_um2: float | None = None
+    cells: int | None = None
+    registers: int | None = None
+    leakage_uw: float | None = None
+    energy_pj_per_mac: float | None = None
+    luts: int | None = None
+    ffs: int | None = None
+    dsps: int | None = None
+    carries: int | None = None
+    brams: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cost(Part):
+    """What a design costs. The figures of :class:`Part` are those of the whole design.
+
+    Parameters
+    ----------
+    name, technology : str
+        What was mapped, and to what.
+    clock_mhz : float
+        The clock that was asked for.
+    delay_ps : float or None
+        Critical path, from the mapped netlist with estimated wires.
+    fmax_mhz : float or None
+        The clock that this path allows.
+    meets_clock : bool or None
+        Whether that is at least ``clock_mhz``.
+    delay_by_kind_ps : dict or None
+        Longest paths from and to registers and ports.
+    critical_path : tuple of dict or None
+        Its cells: ``instance``, ``cell``, ``arrival_ps``.
+    energy_glitches_pj_per_mac : float or None
+        Energy that glitches add, estimated with unit delays; not part of ``energy_pj_per_mac``.
+    energy_split_pj_per_mac : dict or None
+        ``internal``, ``load``, ``clock``, ``leakage``.
+    cell_types : dict
+        Cells of the whole design, by type.
+    parts : dict of str to Part
+        ``element``, ``foot``, ``edge``.
+    provenance : dict
+        Versions, design, commit, flow and assumptions.
+    """
+
+    name: str
+    technology: str
+    clock_mhz: float
+    delay_ps: float | None = None
+    fmax_mhz: float | None = None
+    meets_clock: bool | None = None
+    delay_by_kind_ps: Mapping[str, float] | None = None
+    critical_path: tuple[Mapping[str, Any], ...] | None = None
+    energy_glitches_pj_per_mac: float | None = None
+    energy_split_pj_per_mac: Mapping[str, float] | None = None
+    cell_types: Mapping[str, int]
+    parts: Mapping[str, Part]
+    provenance: Mapping[str, Any]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain dictionaries, lists and numbers, without what does not apply."""
+        return {key: _plain(value) for key, value in _present(self)}
+
+
+def _present(part: Part) -> Iterable[tuple[str, Any]]:
+    values = ((f.name, getattr(part, f.name)) for f in fields(part))
+    return ((name, value) for name, value in values if value is not None)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Part):
+        return {key: _plain(item) for key, item in _present(value)}
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, tuple | list):
+        return [_plain(item) for item in value]
+    return round(value, 6) if isinstance(value, float) else value
+
+
+def measure(
+    design: Design,
+    technology: str | None = None,
+    operands: tuple[Codes, Codes] | None = None,
+    *,
+    clock_mhz: float | None = None,
+    dsp: bool | None = None,
+    with_energy: bool = True,
+    with_glitches: bool = False,
+    timeout_s: float = 600.0,
+    cache: Cache | None = None,
+) -> Cost:
+    """Map a design to a technology and measure it.
+
+    Parameters
+    ----------
+    design : Design
+        What to build.
+    technology : str or None
+        Name of a technology; by default that of the design.
+    operands : pair of int arrays, shapes (M, K) and (K, N), or None
+        Codes of the matrices whose product is computed while activity is counted. By default
+        normally distributed values with a fixed seed: a figure for comparisons, not for a workload.
+    clock_mhz : float or None
+        Clock to map for and to count leakage at, in MHz; by default that of the design.
+    dsp : bool or None
+        Whether an FPGA's multiplier blocks are used; None for the habit of the family.
+    with_energy : bool
+        Whether to measure energy, which FPGAs have no figure for.
+    with_glitches : bool
+        Whether to estimate the energy of glitches, too, which takes many times as long.
+    timeout_s : float
+        Time that synthesis may take, in s.
+    cache : Cache or None
+        Where results of synthesis are kept; by default the usual folder.
+
+    Raises
+    ------
+    SpecError
+        If the technology is not known.
+    SynthesisError
+        If synthesis fails.
+    """
+    from minimac.rtl import to_verilog
+
+    target = load_technology(technology or design.technology)
+    clock = design.clock_mhz if clock_mhz is None else clock_mhz
+    verilog = to_verilog(design)
+    kept = [f"{design.name}{suffix}" for suffix in _SUFFIXES.values()]
+    synthesis = synthesise(
+        verilog,
+        design.name,
+        target,
+        keep=[name for name in kept if f"\nmodule {name}(" in f"\n{verilog}"],
+        clock_mhz=clock,
+        dsp=dsp,
+        timeout_s=timeout_s,
+        cache=cache,
+    )
+    provenance: dict[str, Any] = {
+        "design": design.as_dict(),
+        "design_digest": design.digest,
+        "commit": _commit(),
+        "versions": _versions(),
+        "process": target.process,
+        "source": target.source,
+        "flow": list(synthesis.flow),
+    }
+    common: dict[str, Any] = {
+        "name": design.name,
+        "technology": target.name,
+        "clock_mhz": float(clock),
+        "cell_types": dict(sorted(synthesis.total().items())),
+        "provenance": provenance,
+        "count": 1,
+    }
+    if isinstance(target, Family):
+        provenance["lut_inputs"] = target.lut_inputs
+        return _fpga(synthesis, target, common)
+    cost, netlist = _asic(synthesis, target, clock, common)
+    if not with_energy:
+        return cost
+    return _with_energy(cost, design, netlist, operands, with_glitches)
+
+
+_SUFFIXES = {"element": "_element", "foot": "_foot"}
+
+
+def _part_of(module: str) -> str:
+    """Say which part a module belongs to."""
+    return next((part for part, suffix in _SUFFIXES.items() if module.endswith(suffix)), "edge")
+
+
+def _fpga(synthesis: Synthesis, family: Family, common: dict[str, Any]) -> Cost:
+    resources = ("luts", "ffs", "dsps", "carries", "brams")
+    sums: dict[str, Counter[str]] = {part: Counter() for part in (*_SUFFIXES, "edge")}
+    counts: Counter[str] = Counter()
+    for module, times in synthesis.instances().items():
+        part = _part_of(module)
+        counts[part] += times
+        for kind, number in synthesis.cells(module).items():
+            for resource, each in family.primitives[kind].items():
+                sums[part][resource] += times * number * each
+    parts = {
+        part: Part(count=counts[part], **{name: taken[name] for name in resources})
+        for part, taken in sums.items()
+        if counts[part]
+    }
+    total: dict[str, Any] = {r: sum(taken[r] for taken in sums.values()) for r in resources}
+    return Cost(**common, **total, parts=parts)
+
+
+def _asic(
+    synthesis: Synthesis, library: Library, clock_mhz: float, common: dict[str, Any]
+) -> tuple[Cost, "Netlist"]:
+    from minimac.cost.netlist import flatten
+    from minimac.cost.timing import analyse
+
+    netlist = flatten(synthesis.modules, synthesis.top, library)
+    timing = analyse(netlist)
+    provenance = common["provenance"]
+    provenance["recipe"] = synthesis.recipe
+    provenance["corner"] = library.corner
+    provenance["wire_ff_per_sink"] = library.wire_ff_per_sink
+    provenance["assumptions"] = list(_ASSUMPTIONS)
+    scope_parts = _scope_parts(netlist)
+    names = [*_SUFFIXES, "edge"]
+    part_number = np.array([names.index(part) for part in scope_parts])[netlist.scope]
+
+    def by_part(fact: Callable[[Cell], float]) -> dict[str, float]:
+        per_kind = np.array([fact(cell) for cell in netlist.cells], dtype=np.float64)
+        sums = np.bincount(part_number, weights=per_kind[netlist.kinds], minlength=len(names))
+        return {name: float(value) for name, value in zip(names, sums, strict=True)}
+
+    area = by_part(lambda cell: cell.area_um2)
+    cells = by_part(lambda cell: 1)
+    registers = by_part(lambda cell: cell.ff is not None)
+    leakage = by_part(lambda cell: cell.leakage_nw / 1000)
+    counts = Counter(_part_of(scope.module) for scope in netlist.scopes)
+    parts = {
+        name: Part(
+            count=counts[name],
+            area_um2=area[name],
+            cells=int(cells[name]),
+            registers=int(registers[name]),
+            leakage_uw=leakage[name],
+        )
+        for name in names
+        if counts[name]
+    }
+    cost = Cost(
+        **common,
+        area_um2=sum(area.values()),
+        cells=int(sum(cells.values())),
+        registers=int(sum(registers.values())),
+        leakage_uw=sum(leakage.values()),
+        delay_ps=timing.delay_ps,
+        fmax_mhz=1e6 / timing.delay_ps if timing.delay_ps else None,
+        meets_clock=timing.delay_ps <= 1e6 / clock_mhz,
+        delay_by_kind_ps=timing.by_kind_ps,
+        critical_path=tuple(step._asdict() for step in timing.path),
+        parts=parts,
+    )
+    return cost, netlist
+
+
+def _scope_parts(netlist: "Netlist") -> list[str]:
+    """Say which part each instance of a module belongs to: its own, or that of what it is in."""
+    parts: dict[str, str] = {}
+    for path, module in netlist.scopes:
+        own = _part_of(module)
+        outer = parts.get(path.rpartition(".")[0], "edge") if path else "edge"
+        parts[path] = outer if own == "edge" else own
+    return list(parts.values())
+
+
+def _with_energy(
+    cost: Cost,
+    design: Design,
+    netlist: "Netlist",
+    operands: tuple[Codes, Codes] | None,
+    with_glitches: bool,
+) -> Cost:
+    from minimac.cost.activity import LANES, energy
+
+    a, b = _made_up(design) if operands is None else operands
+    activity, macs, lanes = _activity(design, netlist, a, b, glitches=False)
+    spent = energy(netlist, activity, clock_mhz=cost.clock_mhz)
+    # Lanes that are not in use repeat others, and their work does not count.
+    per_mac = lanes / LANES / macs / 1000  # fJ in all lanes to pJ for a MAC
+    by_part = dict.fromkeys([*_SUFFIXES, "edge"], 0.0)
+    for part, scope_fj in zip(_scope_parts(netlist), spent.by_scope_fj.values(), strict=True):
+        by_part[part] += scope_fj * per_mac
+    glitches = None
+    if with_glitches:
+        shaken, _, _ = _activity(design, netlist, a, b, glitches=True)
+        total_fj = energy(netlist, shaken, clock_mhz=cost.clock_mhz).total_fj
+        glitches = (total_fj - spent.total_fj) * per_mac
+    stimulus = {
+        "operands": "normally distributed, seed 0" if operands is None else "given",
+        "m": a.shape[0],
+        "k": a.shape[1],
+        "n": b.shape[1],
+        "macs": macs,
+        "lanes": lanes,
+        "cycles": activity.cycles,
+        "macs_per_cycle": macs / lanes / activity.cycles,
+    }
+    return replace(
+        cost,
+        energy_pj_per_mac=spent.total_fj * per_mac,
+        energy_glitches_pj_per_mac=glitches,
+        energy_split_pj_per_mac={
+            "internal": spent.internal_fj * per_mac,
+            "load": spent.load_fj * per_mac,
+            "clock": spent.clock_fj * per_mac,
+            "leakage": spent.leakage_fj * per_mac,
+        },
+        parts={
+            name: replace(part, energy_pj_per_mac=by_part[name])
+            for name, part in cost.parts.items()
+        },
+        provenance={**cost.provenance, "stimulus": stimulus},
+    )
+
+
+def _activity(
+    design: Design, netlist: "Netlist", a: Codes, b: Codes, *, glitches: bool
+) -> tuple["Activity", int, int]:
+    """Run a matrix product on a netlist; return what its nets did, the MACs, and the lanes."""
+    from minimac.bench.traffic import waveforms
+    from minimac.cost.activity import Activity, simulate
+
+    runs = waveforms(design, a, b)
+    wave = next(runs)
+    toggles, cycles, macs = np.zeros(netlist.nets, np.int64), 0, 0
+    while True:
+        did = simulate(netlist, wave.inputs, glitches=glitches)
+        toggles += did.toggles
+        cycles += did.cycles
+        macs += wave.macs
+        try:
+            # Partial sums that the netlist itself returned go back in with the next pass.
+            wave = runs.send(did.outputs)
+        except StopIteration:
+            return Activity(toggles=toggles, outputs={}, cycles=cycles), macs, wave.lanes
+
+
+def _made_up(design: Design) -> tuple[Codes, Codes]:
+    """Draw operands: three standard deviations fill a fixed-point format, one is 1 in others."""
+    from minimac.model import encode
+
+    rng = np.random.default_rng(0)
+    m, k, n = _DEFAULT_SHAPE
+
+    def codes(fmt: Format, shape: tuple[int, int]) -> Codes:
+        values = rng.normal(size=shape)
+        if isinstance(fmt, FixedPoint):
+            values *= fmt.max_lsbs * 2.0**fmt.lsb_exp / 3
+        return np.asarray(encode(fmt, values if fmt.signed else np.abs(values)), dtype=np.int64)
+
+    return codes(design.a, (m, k)), codes(design.b, (k, n))
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for package in ("minimac", "pyosys", "amaranth", "numba", "numpy"):
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = "unknown"
+    return found
+
+
+@functools.cache
+def _commit() -> str:
+    """Return the commit that the package is run from, with ``+`` if files were changed since."""
+    folder = Path(__file__).parent
+
+    def git(*words: str) -> str:
+        command = ["git", "-C", str(folder), *words]
+        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=10)
+        return done.stdout.strip()
+
+    try:
+        changed = git("status", "--porcelain", "--untracked-files=no")
+        return git("rev-parse", "--short=12", "HEAD") + ("+" if changed else "")
+    except (OSError, subprocess.SubprocessError):
+        return "unknown"

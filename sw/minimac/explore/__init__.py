@@ -1,0 +1,32 @@
+"""Sweeps over designs: run, kept, compared and reported."""
+
+from minimac.explore.artefacts import make_folder, write_design, write_whole
+from minimac.explore.columns import Column, columns, row
+from minimac.explore.console import progress, table
+from minimac.explore.page import report
+from minimac.explore.pareto import pareto_front
+from minimac.explore.results import DesignResult, Results, StepResult, load_results
+from minimac.explore.runner import Step, run
+from minimac.explore.sweep import Sweep, check_simulator, load_sweep
+
+__all__ = [
+    "Column",
+    "DesignResult",
+    "Results",
+    "Step",
+    "StepResult",
+    "Sweep",
+    "check_simulator",
+    "columns",
+    "load_results",
+    "load_sweep",
+    "make_folder",
+    "pareto_front",
+    "progress",
+    "report",
+    "row",
+    "run",
+    "table",
+    "write_design",
+    "write_whole",
+]

@@ -1,0 +1,191 @@
+"""What a sweep has found, and how it is kept.
+
+A run appends every finished step to ``results.jsonl`` as it comes, and then writes ``results.json``
+anew in one step. A crash loses what was under way, and nothing else.
+"""
+
+import functools
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from minimac.explore.artefacts import write_whole
+from minimac.spec import SpecError
+
+__all__ = ["DesignResult", "Journal", "Results", "StepResult", "load_results"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepResult:
+    """What became of one step.
+
+    Parameters
+    ----------
+    ok : bool
+    seconds : float
+        Time spent, in seconds.
+    reason : str
+        Why it failed, in one line.
+    result : dict
+        What it found: flat names with their units.
+    """
+
+    __pydantic_config__ = {"extra": "forbid"}
+
+    ok: bool
+    seconds: float
+    reason: str = ""
+    result: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DesignResult:
+    """What is known of one design.
+
+    Parameters
+    ----------
+    name, arithmetic : str
+        Its name, and its arithmetic in a few words.
+    design : dict
+        The design, as a design file would have it.
+    steps : dict
+        Finished steps by name: ``generate``, ``accuracy``, ``simulate``, ``cost:<technology>``.
+    """
+
+    __pydantic_config__ = {"extra": "forbid"}
+
+    name: str
+    arithmetic: str
+    design: dict[str, Any]
+    steps: dict[str, StepResult] = field(default_factory=dict)
+
+    @property
+    def failures(self) -> dict[str, str]:
+        """Reasons of the steps that failed, by step."""
+        return {name: step.reason for name, step in self.steps.items() if not step.ok}
+
+    def found(self, step: str) -> dict[str, Any]:
+        """Return what a step found; nothing if it failed or has not run."""
+        done = self.steps.get(step)
+        return done.result if done and done.ok else {}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Results:
+    """All of a sweep.
+
+    Parameters
+    ----------
+    version : {1}
+        Of this structure.
+    sweep : str
+        Name of the sweep.
+    conditions : dict
+        What holds for all designs: seed, simulator, workload, versions.
+    technologies : list of str
+    designs : list of DesignResult
+        In the order of the sweep file.
+    """
+
+    __pydantic_config__ = {"extra": "forbid"}
+
+    version: Literal[1] = 1
+    sweep: str
+    conditions: dict[str, Any]
+    technologies: list[str]
+    designs: list[DesignResult]
+
+    @property
+    def failed(self) -> bool:
+        """Whether any step of any design failed."""
+        return any(design.failures for design in self.designs)
+
+
+@functools.cache
+def _adapter() -> Any:
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(Results)
+
+
+def load_results(folder: Path) -> Results:
+    """Read the results of a sweep from the folder that it wrote to.
+
+    Raises
+    ------
+    SpecError
+        If there are none, or the file is not what a sweep writes.
+    """
+    from pydantic import ValidationError
+
+    path = folder / "results.json"
+    try:
+        results: Results = _adapter().validate_json(path.read_bytes(), strict=True)
+    except FileNotFoundError:
+        raise SpecError(f"{path}: no such file; minimac explore writes it") from None
+    except OSError as error:
+        raise SpecError(f"{path}: cannot be read: {error.strerror}") from None
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(str(part) for part in first["loc"]) or "top level"
+        said = str(first["msg"]).split("\n")[0]
+        raise SpecError(f"{path}: {where[:120]}: not what minimac explore writes: {said}") from None
+    return results
+
+
+class Journal:
+    """The finished steps of a folder, by key; one line of ``results.jsonl`` each.
+
+    Parameters
+    ----------
+    folder : Path
+        Where ``results.jsonl`` and ``results.json`` are.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._path = folder / "results.jsonl"
+
+    def read(self) -> dict[str, StepResult]:
+        """Return the steps that succeeded; a line cut short by a crash counts as none."""
+        return dict(self._lines())
+
+    def _lines(self) -> Iterator[tuple[str, StepResult]]:
+        try:
+            text = self._path.read_text(encoding="utf-8", errors="replace")
+        except FileNotFoundError:
+            return
+        for line in text.splitlines():
+            try:
+                entry = json.loads(line)
+                key, seconds, result = entry["key"], entry["seconds"], entry["result"]
+            except (ValueError, KeyError, TypeError):
+                continue
+            if entry.get("ok") is True and isinstance(result, dict):
+                yield str(key), StepResult(ok=True, seconds=float(seconds), result=result)
+
+    def append(self, key: str, design: str, step: str, done: StepResult) -> None:
+        """Add a finished step."""
+        entry = {
+            "key": key,
+            "design": design,
+            "step": step,
+            "ok": done.ok,
+            "seconds": done.seconds,
+            "reason": done.reason,
+            "result": done.result,
+        }
+        with open(self._path, "ab+") as file:
+            if file.tell() and (file.seek(-1, os.SEEK_END), file.read(1))[1] != b"\n":
+                file.write(b"\n")  # a line cut short by a crash must not spoil this one
+            file.write(json.dumps(entry).encode() + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+
+    def write(self, results: Results) -> None:
+        """Write ``results.json`` anew."""
+        text = _adapter().dump_json(results, indent=1).decode()
+        write_whole(self._folder / "results.json", text + "\n")

@@ -1,0 +1,58 @@
+"""Tests of :mod:`minimac.explore.artefacts`."""
+
+import json
+import re
+
+import pytest
+
+from minimac.explore import make_folder, write_design, write_whole
+from minimac.spec import SpecError, load_design
+
+
+def test_a_file_in_the_way(tmp_path):
+    file = tmp_path / "file"
+    file.write_text("x")
+    for path in (file, file / "below"):
+        message = f"{path}: must be a folder to write into, not a file"
+        with pytest.raises(SpecError, match=f"^{re.escape(message)}$"):
+            make_folder(path)
+
+
+def test_a_folder_that_cannot_be_written(tmp_path, monkeypatch):
+    # Root may write anywhere, so the answer of the system is made up.
+    monkeypatch.setattr("os.access", lambda path, mode: False)
+    with pytest.raises(SpecError, match=r"cannot be written to: permission denied$"):
+        make_folder(tmp_path)
+
+
+def test_a_failed_write_leaves_the_old_file(tmp_path):
+    path = write_whole(tmp_path / "x.txt", "old")
+    with pytest.raises(UnicodeEncodeError):
+        write_whole(path, "\udc80")
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_design_is_written_with_its_description(make_design, tmp_path):
+    design = make_design("mine")
+    paths = write_design(design, tmp_path / "new" / "folder")
+    assert [path.name for path in paths] == ["mine.v", "mine.json", "mine.yaml"]
+    assert "module mine" in paths[0].read_text()
+    assert isinstance(json.loads(paths[1].read_text()), dict)
+    assert load_design(paths[2]) == design
+
+
+def test_equal_designs_give_equal_bytes(make_design, tmp_path):
+    one = [p.read_bytes() for p in write_design(make_design("mine"), tmp_path / "1")]
+    other = [p.read_bytes() for p in write_design(make_design("mine"), tmp_path / "2")]
+    assert one == other
+
+
+def test_nothing_is_written_if_generation_fails(make_design, tmp_path, monkeypatch):
+    def fail(design):
+        raise SpecError("cannot")
+
+    monkeypatch.setattr("minimac.rtl.describe", fail)
+    with pytest.raises(SpecError, match="cannot"):
+        write_design(make_design("mine"), tmp_path / "new")
+    assert not (tmp_path / "new").exists()

@@ -1,0 +1,45 @@
+"""Tests of :mod:`minimac.explore.columns`."""
+
+import math
+
+from minimac.explore import Column, StepResult, columns, row
+
+
+def test_columns_are_those_that_are_filled(results):
+    assert [column.key for column in columns(results)] == [
+        "design",
+        "arithmetic",
+        "accuracy_percent",
+        "sky130__area_um2",
+        "sky130__delay_ps",
+        "sky130__energy_pj_per_mac",
+        "ecp5__luts",
+        "ecp5__ffs",
+        "ecp5__dsps",
+        "vectors",
+    ]
+
+
+def test_rows(results):
+    shown = columns(results)
+    good = row(results.designs[0], shown)
+    assert (good["accuracy_percent"], good["sky130__area_um2"], good["vectors"]) == (97, 1000, 1000)
+    broken = row(results.designs[2], shown)
+    assert (broken["sky130__area_um2"], broken["vectors"], broken["ecp5__luts"]) == (
+        None,
+        None,
+        100,
+    )
+
+
+def test_what_is_no_number_is_not_shown(results):
+    for value in (math.nan, math.inf, True, "12"):
+        design = results.designs[0]
+        design.steps["cost:ecp5"] = StepResult(ok=True, seconds=0.0, result={"luts": value})
+        assert row(design, columns(results))["ecp5__luts"] is None
+
+
+def test_texts():
+    assert Column(key="x", title="x", digits=2).text(1234.567) == "1,234.57"
+    assert Column(key="x", title="x").text(None) == ""
+    assert Column(key="design", title="x").text("a_1") == "a_1"

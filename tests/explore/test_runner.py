@@ -1,0 +1,118 @@
+"""Tests of :mod:`minimac.explore.runner`."""
+
+import json
+import os
+import re
+
+import pytest
+
+from minimac.explore import StepResult, load_results, run
+from minimac.explore.runner import _spread
+from minimac.spec import SpecError
+
+STEPS = ["generate", "accuracy", "simulate", "cost:sky130", "cost:ecp5"]
+
+
+def test_every_step_of_every_design(sweep, quick, tmp_path):
+    seen = []
+    results = run(sweep, tmp_path, jobs=0, watch=lambda step, result, n, of: seen.append((n, of)))
+    assert seen == [(n, 10) for n in range(1, 11)]
+    assert [design.name for design in results.designs] == ["one", "two"]
+    assert all(list(design.steps) == STEPS for design in results.designs)
+    assert not results.failed
+    assert load_results(tmp_path) == results
+    assert len((tmp_path / "results.jsonl").read_text().splitlines()) == 10
+    assert (tmp_path / "one" / "one.v").is_file()
+    found = results.designs[0].found("accuracy")
+    assert found["accuracy"] > 0.96
+    assert found["samples"] == 600
+
+
+def test_a_second_run_does_what_is_left(sweep, quick, tmp_path):
+    first = run(sweep, tmp_path, jobs=0)
+    done = list(quick)
+    assert run(sweep, tmp_path, jobs=0) == first
+    assert quick == done
+    (tmp_path / "one" / "one.v").unlink()
+    run(sweep, tmp_path, jobs=0)
+    assert (tmp_path / "one" / "one.v").is_file()
+    assert quick == done
+
+
+def test_a_crash_loses_what_was_under_way(sweep, quick, tmp_path):
+    def crash(step, result, done, total):
+        if done == 7:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(sweep, tmp_path, jobs=0, watch=crash)
+    kept = load_results(tmp_path)
+    assert [len(design.steps) for design in kept.designs] == [5, 1]
+    before = list(quick)
+    run(sweep, tmp_path, jobs=0)
+    assert quick[len(before) :] == ["simulate two", "measure two sky130", "measure two ecp5"]
+
+
+def test_a_step_that_fails_is_recorded_and_stops_nothing(sweep, quick, tmp_path, monkeypatch):
+    from minimac.bench import SimulationError
+
+    def simulate(design, **_):
+        if design.name == "one":
+            raise SimulationError("o #3: got 1,\n  expected 2 (seed 0)")
+        raise ZeroDivisionError("never")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("minimac.bench.simulate", simulate)
+        results = run(sweep, tmp_path, jobs=0)
+    one, two = results.designs
+    assert one.failures == {"simulate": "o #3: got 1, expected 2 (seed 0)"}
+    assert two.failures == {"simulate": "ZeroDivisionError: never"}
+    assert list(one.steps) == STEPS
+    assert "Traceback" in (tmp_path / "two" / "simulate.error").read_text()
+    # What failed is tried again; what did not is kept.
+    before = list(quick)
+    assert not run(sweep, tmp_path, jobs=0).failed
+    assert quick[len(before) :] == ["simulate one", "simulate two"]
+    assert not (tmp_path / "two" / "simulate.error").exists()
+
+
+def test_results_of_other_code_are_not_used(sweep, quick, tmp_path, monkeypatch):
+    run(sweep, tmp_path, jobs=0)
+    before = len(quick)
+    monkeypatch.setattr("minimac.explore.runner._code_digest", lambda: "other")
+    run(sweep, tmp_path, jobs=0)
+    assert len(quick) == 2 * before
+
+
+def test_conditions_name_seed_and_versions(sweep, quick, tmp_path):
+    conditions = json.loads(
+        (run(sweep, tmp_path, jobs=0), tmp_path / "results.json")[1].read_text()
+    )
+    assert {"seed", "simulator", "workload", "minimac", "python", "tools"} <= {
+        *conditions["conditions"]
+    }
+
+
+def test_output_that_is_a_file(sweep, quick, tmp_path):
+    path = tmp_path / "file"
+    path.write_text("")
+    message = f"{path}: must be a folder to write into, not a file"
+    with pytest.raises(SpecError, match=f"^{re.escape(message)}$"):
+        run(sweep, path, jobs=0)
+
+
+def test_wrong_jobs(sweep, tmp_path):
+    with pytest.raises(ValueError, match=r"^jobs must be at least 0, not -1$"):
+        run(sweep, tmp_path, jobs=-1)
+
+
+def _work(step):
+    if step == 3:
+        os._exit(9)
+    return StepResult(ok=True, seconds=0.0, result={"step": step})
+
+
+def test_a_worker_that_dies_costs_its_step_only():
+    found = dict(_spread(_work, [1, 2, 3, 4, 5], jobs=2))
+    assert [found[n].ok for n in range(1, 6)] == [True, True, False, True, True]
+    assert found[3].reason == "the process that ran it died; it may have run out of memory"

@@ -1,0 +1,110 @@
+"""Tests of :mod:`minimac.explore.sweep`."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from minimac.explore import check_simulator, load_sweep
+from minimac.spec import SpecError
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+DESIGN = """\
+name: {name}
+unit: mac
+a: int8
+b: int8
+out: bf16
+accumulate: {{kind: exact}}
+"""
+
+
+@pytest.fixture
+def write(tmp_path):
+    (tmp_path / "x.yaml").write_text(DESIGN.format(name="x"))
+    (tmp_path / "same.yaml").write_text(DESIGN.format(name="x"))
+    (tmp_path / "bad.yaml").write_text(DESIGN.format(name="bad").replace("int8", "int99"))
+
+    def write_(text: str) -> Path:
+        path = tmp_path / "sweep.yaml"
+        path.write_text(text)
+        return path
+
+    return write_
+
+
+def test_demo_is_valid():
+    sweep = load_sweep(EXAMPLES / "demo.yaml")
+    assert sweep.name == "demo"
+    assert len(sweep.designs) == 6
+    assert (sweep.technologies, sweep.workload, sweep.seed) == (("sky130", "ecp5"), "digits", 0)
+
+
+def test_defaults(write):
+    sweep = load_sweep(write("designs: [x.yaml]"))
+    assert [design.name for design in sweep.designs] == ["x"]
+    assert (sweep.technologies, sweep.workload, sweep.simulator) == ((), "digits", "verilator")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("technologies: []", "designs: is missing; this key is required"),
+        ("designs: []", "designs: must name at least one design file"),
+        ("designs: x.yaml", "designs: must be a list of design files, not 'x.yaml'"),
+        ("designs: [1]", "designs: must be a list of design files, not 1"),
+        ("designs: [x.yaml]\nseed: yes", "seed: must be a whole number of at least 0, not True"),
+        ("designs: [x.yaml]\nseed: -1", "seed: must be a whole number of at least 0, not -1"),
+        ("desings: [x.yaml]", "desings: unknown key; did you mean 'designs'?"),
+        (
+            "designs: [x.yaml]\nzzz: 1",
+            "zzz: unknown key; known are designs, technologies, workload, simulator, seed",
+        ),
+        (
+            "designs: [x.yaml]\nsimulator: vcs",
+            "simulator: must be verilator or icarus, not 'vcs'",
+        ),
+        (
+            "designs: [x.yaml]\nworkload: digit",
+            "workload: must be one of digits, not 'digit'; did you mean 'digits'?",
+        ),
+        (
+            "designs: [x.yaml]\ntechnologies: [sky130, sky130]",
+            "technologies: 'sky130' is there twice",
+        ),
+        (
+            "designs: [x.yaml, same.yaml]",
+            "designs: two designs have the name 'x'; give one another",
+        ),
+    ],
+)
+def test_what_is_wrong_is_said(write, text, message):
+    path = write(text)
+    with pytest.raises(SpecError, match=f"^{re.escape(f'{path}: {message}')}$"):
+        load_sweep(path)
+
+
+def test_unknown_technology(write):
+    with pytest.raises(
+        SpecError, match=r"technologies: must be among .*, not 'sky31'; did you mean"
+    ):
+        load_sweep(write("designs: [x.yaml]\ntechnologies: [sky31]"))
+
+
+def test_a_wrong_design_is_named_with_its_key(write, tmp_path):
+    with pytest.raises(SpecError, match=f"{re.escape(str(tmp_path / 'bad.yaml'))}: a: "):
+        load_sweep(write("designs: [x.yaml, bad.yaml]"))
+
+
+def test_a_missing_design(write, tmp_path):
+    with pytest.raises(SpecError, match=f"{tmp_path / 'none.yaml'}: cannot be read: No such file"):
+        load_sweep(write("designs: [none.yaml]"))
+
+
+def test_a_simulator_that_is_not_installed(monkeypatch):
+    monkeypatch.setattr("minimac.bench.available_simulators", lambda: ["icarus"])
+    check_simulator("icarus")
+    message = "simulator verilator was not found; install it, or use icarus"
+    with pytest.raises(SpecError, match=f"^{message}$"):
+        check_simulator("verilator")

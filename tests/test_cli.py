@@ -270,8 +270,8 @@ def test_cost_as_json_with_operands(capsys, measured):
     args = ["--technology", "sky130", "--operands", "x.npz", "--json"]
     assert main(["cost", INT8, *args]) == 0
     assert json.loads(capsys.readouterr().out)["provenance"] == {"tool": "Yosys"}
-    np.testing.assert_array_equal(measured[0][0], a)
-    np.testing.assert_array_equal(measured[0][1], b)
+    np.testing.assert_array_equal(measured[0][0][0], a)
+    np.testing.assert_array_equal(measured[0][0][1], b)
 
 
 @pytest.mark.parametrize(

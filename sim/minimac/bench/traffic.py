@@ -138,12 +138,15 @@ class Waveform:
 
 
 def waveforms(design: Design, a: Codes, b: Codes) -> Generator[Waveform, Mapping[str, Words], None]:
-    """Lay out a matrix product as waveforms without stalls, rows of ``a`` spread over the lanes.
+    """Lay out a matrix product as waveforms without stalls, in up to 64 lanes at once.
 
-    All lanes run the same control and hold the same weights; each takes its own share of the rows
-    of ``a``. An array has a waveform for each pass. A pass that goes on with the chains of the one
-    before needs its partial sums: send the generator what the output ports did in each cycle,
-    ``{port: words of shape (cycles, width)}``. A ``mac`` has one waveform.
+    In an array each lane takes the weights of its own group of columns and all rows of ``a``, or a
+    share of at least 256 of them: loading weights must not weigh more than it would on the real
+    thing. All lanes run the same control. There is a waveform for each pass over K; a pass that
+    goes on with the chains of the one before needs its partial sums: send the generator what the
+    output ports did in each cycle, ``{port: words of shape (cycles, width)}``.
+
+    A ``mac`` has one waveform, and rows of ``a`` spread over the lanes.
 
     Parameters
     ----------
@@ -154,13 +157,25 @@ def waveforms(design: Design, a: Codes, b: Codes) -> Generator[Waveform, Mapping
         raise ValueError(
             f"operands must be of shapes (M, K) and (K, N) and not empty, not {a.shape}, {b.shape}"
         )
-    lanes = min(len(a), 64)
-    each = -(-len(a) // lanes)
-    shares = np.arange(lanes * each).reshape(lanes, each) % len(a)
     if isinstance(design, Systolic):
-        yield from _array_waveforms(design, a, b, shares)
+        groups = -(-b.shape[1] // design.array.columns)
+        for first in range(0, groups, _LANES):
+            start = first * design.array.columns
+            group = b[:, start : start + _LANES * design.array.columns]
+            yield from _array_waveforms(design, a, group)
     else:
-        yield _mac_waveform(design, a, b, shares)
+        yield _mac_waveform(design, a, b)
+
+
+_LANES = 64
+_FEWEST_ROWS = 256  # that a lane takes, if there are as many
+
+
+def _shares(rows: int, most: int, fewest: int) -> Codes:
+    """Spread rows over lanes: the rows of each, wrapped around so that all have as many."""
+    lanes = max(min(most, rows // fewest), 1)
+    each = -(-rows // lanes)
+    return np.arange(lanes * each).reshape(lanes, each) % rows
 
 
 class _Tape:
@@ -215,14 +230,20 @@ def _transpose(values: list[int], width: int) -> Words:
 
 
 def _array_waveforms(
-    design: Systolic, a: Codes, b: Codes, shares: Codes
+    design: Systolic, a: Codes, b: Codes
 ) -> Generator[Waveform, Mapping[str, Words], None]:
-    partial: Words | None = None
+    by_group: dict[int, list[Pass]] = {}
     for tile in passes(design, a, b):
-        tape = _Tape(design, len(shares))
+        by_group.setdefault(tile.columns.start, []).append(tile)
+    shares = _shares(len(a), _LANES // len(by_group), _FEWEST_ROWS)
+    partial: Words | None = None
+    for tiles in zip(*by_group.values(), strict=True):
+        # A lane for each group of columns and each share of the rows.
+        lanes = [(tile, share) for tile in tiles for share in shares]
+        tape = _Tape(design, len(lanes))
         pack = tape.packer.pack
-        for row in tile.weights[::-1]:
-            tape.cycle(w=[pack("w", weights=row)])
+        for row in range(design.array.rows)[::-1]:
+            tape.cycle(w=[pack("w", weights=tile.weights[row]) for tile, _ in lanes])
         for n in range(shares.shape[1]):
             vectors = [
                 pack(
@@ -231,18 +252,19 @@ def _array_waveforms(
                     first=tile.first,
                     reload=n == shares.shape[1] - 1,
                 )
-                for share in shares
+                for tile, share in lanes
             ]
-            tape.cycle(partial=None if tile.first or partial is None else partial[n], i=vectors)
+            going_on = None if tiles[0].first or partial is None else partial[n]
+            tape.cycle(partial=going_on, i=vectors)
         for _ in range(plan(design).latency + 1):
             tape.cycle()
-        columns = tile.columns.stop - tile.columns.start
-        did = yield tape.waveform(shares.size * tile.terms * columns)
+        did = yield tape.waveform(shares.size * tiles[0].terms * b.shape[1])
         arrived = did["o__valid"][:, 0] != 0
         partial = did["o__payload"][arrived][:, tape.packer.bits("o", "partial")]
 
 
-def _mac_waveform(design: Design, a: Codes, b: Codes, shares: Codes) -> Waveform:
+def _mac_waveform(design: Design, a: Codes, b: Codes) -> Waveform:
+    shares = _shares(len(a), _LANES, 1)
     tape = _Tape(design, len(shares))
     k, n = b.shape
     for share in shares.T:

@@ -3,7 +3,7 @@
 import functools
 import subprocess
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["Cost", "Part", "measure"]
 
 Codes = NDArray[np.int64]
+Operands = Sequence[tuple[Codes, Codes]]
 
 _ASSUMPTIONS = (
     "delay: linear in the load, worst arc of each output, ideal clock; wires have no resistance",
@@ -33,7 +34,7 @@ _ASSUMPTIONS = (
 )
 
 #: Shape of the operands that are made up when none are given: M, K, N.
-_DEFAULT_SHAPE = (4096, 16, 8)
+_DEFAULT_SHAPE = (1024, 16, 32)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,7 +135,7 @@ def _plain(value: Any) -> Any:
 def measure(
     design: Design,
     technology: str | None = None,
-    operands: tuple[Codes, Codes] | None = None,
+    operands: Operands | None = None,
     *,
     clock_mhz: float | None = None,
     dsp: bool | None = None,
@@ -151,9 +152,10 @@ def measure(
         What to build.
     technology : str or None
         Name of a technology; by default that of the design.
-    operands : pair of int arrays, shapes (M, K) and (K, N), or None
-        Codes of the matrices whose product is computed while activity is counted. By default
-        normally distributed values with a fixed seed: a figure for comparisons, not for a workload.
+    operands : sequence of pairs of int arrays, shapes (M, K) and (K, N), or None
+        Codes of the matrices whose products are computed, one after the other, while activity is
+        counted. By default normally distributed values with a fixed seed: a figure for comparisons,
+        not for a workload.
     clock_mhz : float or None
         Clock to map for and to count leakage at, in MHz; by default that of the design.
     dsp : bool or None
@@ -311,33 +313,29 @@ def _with_energy(
     cost: Cost,
     design: Design,
     netlist: "Netlist",
-    operands: tuple[Codes, Codes] | None,
+    operands: Operands | None,
     with_glitches: bool,
 ) -> Cost:
     from minimac.cost.activity import LANES, energy
 
-    a, b = _made_up(design) if operands is None else operands
-    activity, macs, lanes = _activity(design, netlist, a, b, glitches=False)
+    products = [_made_up(design)] if operands is None else operands
+    activity, macs = _activity(design, netlist, products, glitches=False)
     spent = energy(netlist, activity, clock_mhz=cost.clock_mhz)
-    # Lanes that are not in use repeat others, and their work does not count.
-    per_mac = lanes / LANES / macs / 1000  # fJ in all lanes to pJ for a MAC
+    per_mac = 1 / macs / 1000  # fJ in all lanes to pJ for a MAC of all lanes
     by_part = dict.fromkeys([*_SUFFIXES, "edge"], 0.0)
     for part, scope_fj in zip(_scope_parts(netlist), spent.by_scope_fj.values(), strict=True):
         by_part[part] += scope_fj * per_mac
     glitches = None
     if with_glitches:
-        shaken, _, _ = _activity(design, netlist, a, b, glitches=True)
+        shaken, _ = _activity(design, netlist, products, glitches=True)
         total_fj = energy(netlist, shaken, clock_mhz=cost.clock_mhz).total_fj
         glitches = (total_fj - spent.total_fj) * per_mac
     stimulus = {
         "operands": "normally distributed, seed 0" if operands is None else "given",
-        "m": a.shape[0],
-        "k": a.shape[1],
-        "n": b.shape[1],
-        "macs": macs,
-        "lanes": lanes,
+        "shapes_mkn": [[*a.shape, b.shape[1]] for a, b in products],
+        "macs": round(macs),
         "cycles": activity.cycles,
-        "macs_per_cycle": macs / lanes / activity.cycles,
+        "macs_per_cycle": macs / LANES / activity.cycles,
     }
     return replace(
         cost,
@@ -358,25 +356,30 @@ def _with_energy(
 
 
 def _activity(
-    design: Design, netlist: "Netlist", a: Codes, b: Codes, *, glitches: bool
-) -> tuple["Activity", int, int]:
-    """Run a matrix product on a netlist; return what its nets did, the MACs, and the lanes."""
-    from minimac.bench.traffic import waveforms
-    from minimac.cost.activity import Activity, simulate
+    design: Design, netlist: "Netlist", products: Operands, *, glitches: bool
+) -> tuple["Activity", float]:
+    """Run matrix products on a netlist; return what its nets did, and the MACs of all lanes.
 
-    runs = waveforms(design, a, b)
-    wave = next(runs)
-    toggles, cycles, macs = np.zeros(netlist.nets, np.int64), 0, 0
-    while True:
-        did = simulate(netlist, wave.inputs, glitches=glitches)
-        toggles += did.toggles
-        cycles += did.cycles
-        macs += wave.macs
-        try:
-            # Partial sums that the netlist itself returned go back in with the next pass.
-            wave = runs.send(did.outputs)
-        except StopIteration:
-            return Activity(toggles=toggles, outputs={}, cycles=cycles), macs, wave.lanes
+    Lanes that are not in use repeat others, which counts on both sides: as activity and as MACs.
+    """
+    from minimac.bench.traffic import waveforms
+    from minimac.cost.activity import LANES, Activity, simulate
+
+    toggles, cycles, macs = np.zeros(netlist.nets, np.int64), 0, 0.0
+    for a, b in products:
+        runs = waveforms(design, a, b)
+        wave = next(runs)
+        while True:
+            did = simulate(netlist, wave.inputs, glitches=glitches)
+            toggles += did.toggles
+            cycles += did.cycles
+            macs += wave.macs * LANES / wave.lanes
+            try:
+                # Partial sums that the netlist itself returned go back in with the next pass.
+                wave = runs.send(did.outputs)
+            except StopIteration:
+                break
+    return Activity(toggles=toggles, outputs={}, cycles=cycles), macs
 
 
 def _made_up(design: Design) -> tuple[Codes, Codes]:

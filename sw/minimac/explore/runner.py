@@ -28,8 +28,8 @@ __all__ = ["Step", "run"]
 #: Operand tiles of the network that a design is simulated on, besides random and directed ones.
 SIMULATED_TILES = 6
 
-#: Inputs of the network in the tile that gives the energy: many, since loading weights costs too.
-ENERGY_SAMPLES = 600
+#: Inputs of the network that give the energy: many, since loading weights costs too.
+ENERGY_SAMPLES = 256
 
 # Whatever a result depends on: packages whose code is part of a step's key.
 _SOURCES = ("spec", "rtl", "model", "bench", "cost", "nn")
@@ -206,7 +206,7 @@ def _perform(step: Step, *, out_dir: Path, logged: bool) -> StepResult:
 
 
 def _found(step: Step, folder: Path) -> dict[str, Any]:
-    from minimac.nn import accuracy, tiles, workload_named
+    from minimac.nn import accuracy, layer_operands, tiles, workload_named
 
     design, (verb, _, technology) = step.design, step.name.partition(":")
     if verb == "generate":
@@ -236,7 +236,7 @@ def _found(step: Step, folder: Path) -> dict[str, Any]:
         }
     from minimac.cost import measure
 
-    operands = tiles(design, 1, workload, samples=ENERGY_SAMPLES)[0]
+    operands = layer_operands(design, workload, samples=ENERGY_SAMPLES)
     return dict(measure(design, technology, operands=operands).as_dict())
 
 

@@ -1,6 +1,13 @@
 """Networks on an arithmetic: data, quantisation, accuracy, and the operands that hardware sees."""
 
-from minimac.nn.quantisation import QuantisedLayer, accuracy, quantise, scale_for, tiles
+from minimac.nn.quantisation import (
+    QuantisedLayer,
+    accuracy,
+    layer_operands,
+    quantise,
+    scale_for,
+    tiles,
+)
 from minimac.nn.workload import WORKLOADS, Layer, Workload, digits, workload_named
 
 __all__ = [
@@ -10,6 +17,7 @@ __all__ = [
     "Workload",
     "accuracy",
     "digits",
+    "layer_operands",
     "quantise",
     "scale_for",
     "tiles",

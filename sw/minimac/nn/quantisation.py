@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from minimac.nn.workload import Workload, digits
 from minimac.spec import Design, FixedPoint, Format, Systolic
 
-__all__ = ["QuantisedLayer", "accuracy", "quantise", "scale_for", "tiles"]
+__all__ = ["QuantisedLayer", "accuracy", "layer_operands", "quantise", "scale_for", "tiles"]
 
 
 def scale_for(fmt: Format, values: NDArray[np.float64]) -> float:
@@ -160,6 +160,33 @@ def accuracy(design: Design, workload: Workload | None = None) -> float:
     return float(np.mean(scores.argmax(axis=-1) == workload.labels))
 
 
+def layer_operands(
+    design: Design, workload: Workload | None = None, *, samples: int | None = None
+) -> list[tuple[NDArray[Any], NDArray[Any]]]:
+    """Return the operands of each layer of a network at work.
+
+    Parameters
+    ----------
+    design : Design
+    workload : Workload, optional
+        The handwritten digits by default.
+    samples : int, optional
+        How many inputs of the test set, the first ones; all by default.
+
+    Returns
+    -------
+    list of (a, b)
+        ``a`` (M, K): codes of ``design.a``; ``b`` (K, N): codes of ``design.b``.
+    """
+    workload = workload or digits()
+    layers = quantise(design, workload)
+    values = _layer_inputs(layers, workload.inputs[:samples])
+    return [
+        (layer.codes(inputs), layer.weights)
+        for layer, inputs in zip(layers, values[:-1], strict=True)
+    ]
+
+
 def tiles(
     design: Design, count: int, workload: Workload | None = None, *, samples: int = 16
 ) -> list[tuple[NDArray[Any], NDArray[Any]]]:
@@ -188,24 +215,18 @@ def tiles(
         raise ValueError(f"count must be at least 1, not {count}")
     if samples < 1:
         raise ValueError(f"samples must be at least 1, not {samples}")
-    workload = workload or digits()
     columns = design.array.columns if isinstance(design, Systolic) else 1
-    layers = quantise(design, workload)
-    values = _layer_inputs(layers, workload.inputs)
-    by_layer = []
-    for layer, inputs in zip(layers, values[:-1], strict=True):
-        codes = layer.codes(inputs)
-        outputs = layer.weights.shape[1]
-        by_layer.append(
-            [
-                (
-                    codes[row : row + samples],
-                    np.ascontiguousarray(layer.weights[:, column : column + columns]),
-                )
-                for row in range(0, len(codes), samples)
-                for column in range(0, outputs, columns)
-            ]
-        )
+    by_layer = [
+        [
+            (
+                codes[row : row + samples],
+                np.ascontiguousarray(weights[:, column : column + columns]),
+            )
+            for row in range(0, len(codes), samples)
+            for column in range(0, weights.shape[1], columns)
+        ]
+        for codes, weights in layer_operands(design, workload)
+    ]
     # Layers in turn, and evenly spread tiles of each.
     chosen = []
     for i, found in enumerate(by_layer):

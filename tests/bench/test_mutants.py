@@ -113,7 +113,8 @@ def weights_in_wrong_order(monkeypatch):
 def handshake_drops_under_stall(monkeypatch):
     """Data moves on though the output was not taken."""
     design = floating()
-    return design, re.sub(r"assign step = .*;", "assign step = 1'h1;", to_verilog(design))
+    moves = r"assign (\S+) +=[^;]*\| o__ready;"
+    return design, re.sub(moves, r"assign \1 = 1'h1;", to_verilog(design))
 
 
 def weights_enter_too_early(monkeypatch):
@@ -150,7 +151,12 @@ def test_mutant_is_caught(mutant, monkeypatch, simulators, seed, tmp_path):
     assert re.search(r"expected|nothing more was|never came|payload|valid", str(caught.value))
 
 
-@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda f: f.__name__)
+@pytest.mark.parametrize(
+    "mutant",
+    # Between them all designs that are broken above.
+    [normalizer_off_by_one, sticky_bit_dropped, carry_lost, accumulator_one_bit_short],
+    ids=lambda f: f.__name__,
+)
 def test_the_same_design_unbroken_passes(mutant, monkeypatch, simulators, seed, tmp_path):
     with monkeypatch.context() as broken:
         design, _ = mutant(broken)

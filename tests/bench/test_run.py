@@ -73,7 +73,7 @@ def test_a_failure_names_operands_seed_and_log(simulators, tmp_path):
     from minimac.rtl import to_verilog
 
     design = build("int8_exact", "mac")
-    text = to_verilog(design).replace("assign step = ", "assign step = 1'h0 & ")
+    text = to_verilog(design).replace("assign i__ready = ", "assign i__ready = 0; wire was = ")
     with pytest.raises(SimulationError, match=r"int8_exact_mac on .*\(seed 5, see .*test\.log\)$"):
         simulate(design, build_dir=tmp_path, simulator=simulators[-1], seed=5, verilog=text)
 

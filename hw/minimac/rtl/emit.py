@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from amaranth.back import rtlil, verilog
+from amaranth._toolchain.yosys import find_yosys
+from amaranth.back import rtlil
 from amaranth.lib import data, stream, wiring
 
 from minimac.rtl.mac import MacPlan
@@ -38,9 +39,27 @@ def to_verilog(design: Design) -> str:
     texts = [rtlil.convert(plan(design).create(outline), name=design.name, emit_src=False)]
     for name, part in outline.modules.items():
         texts.append(rtlil.convert(part, name=name, emit_src=False))
-    # Amaranth's Verilog back end takes RTLIL as text, too; its public face, single designs only.
-    verilog_text: str = verilog._convert_rtlil_text("\n".join(texts), strip_internal_attrs=True)
-    return verilog_text
+    return _verilog("\n".join(texts))
+
+
+def _verilog(rtlil_text: str) -> str:
+    """Convert RTLIL to Verilog: assignments and registers, no ``always @*``.
+
+    Amaranth's own conversion keeps conditions as ``always @*``. Those that depend on nothing but
+    what is constant at first never run in an event-driven simulator, and their outputs stay X.
+    """
+    script = [
+        f"read_rtlil <<rtlil\n{rtlil_text}\nrtlil",
+        "proc -norom",
+        "opt_clean",
+        "opt_dff",  # enables and resets as people write them
+        "opt_clean -purge",
+        "write_verilog -norename -noattr",
+    ]
+    # The program that comes with Amaranth; its package offers no other way to find it.
+    yosys = find_yosys(lambda version: version >= (0, 40))
+    text: str = yosys.run(["-q", "-"], "\n".join(script))
+    return text
 
 
 def describe(design: Design) -> dict[str, Any]:

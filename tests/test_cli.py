@@ -122,7 +122,7 @@ def test_boards(capsys):
         (
             ["list", "frmats"],
             (
-                "what must be one of formats, units, boards, technologies, not 'frmats'; "
+                "list must be one of formats, units, boards, technologies, not 'frmats'; "
                 "did you mean 'formats'?"
             ),
         ),

@@ -138,7 +138,7 @@ def list_(
         "boards": _boards,
         "technologies": _technologies,
     }
-    rows = lists[_one_of("what", what, lists)]()
+    rows = lists[_one_of("list", what, lists)]()
     if as_json:
         print(json.dumps(rows, indent=2))
     elif rows:
@@ -315,8 +315,9 @@ def simulate(
 def cost(
     design: DesignFile,
     technology: Annotated[
-        str, typer.Option(metavar="T", help="What to build for; see list technologies.")
-    ],
+        str | None,
+        typer.Option(metavar="T", help="What to build for (default: that of the design)."),
+    ] = None,
     operands: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Codes a (M,K) and b (K,N) for the energy, as .npz."),
@@ -327,11 +328,13 @@ def cost(
     """State area, delay and energy of a design."""
     from minimac.cost import SynthesisError, measure, technologies
 
-    _one_of("--technology", technology, technologies())
     loaded = _load(design, changes)
+    chosen = technology or loaded.technology
+    key = "--technology" if technology else f"{design}: technology:"
+    _one_of(key, chosen, technologies())
     codes = None if operands is None else [_read_operands(operands, loaded)]
     try:
-        found = measure(loaded, technology, operands=codes).as_dict()
+        found = measure(loaded, chosen, operands=codes).as_dict()
     except SynthesisError as error:
         _fail(str(error))
         return
@@ -342,8 +345,30 @@ def cost(
             [
                 {"metric": key, "value": value}
                 for key, value in found.items()
-                if isinstance(value, int | float) and not isinstance(value, bool) and key != "count"
+                if isinstance(value, int | float) and key != "count"
             ]
+        )
+        _print_conditions(found)
+
+
+def _print_conditions(found: dict[str, Any]) -> None:
+    """Say under which conditions a cost holds, and whether it misses its clock."""
+    conditions = found["provenance"]
+    if "stimulus" in conditions:
+        stimulus = conditions["stimulus"]
+        print(
+            f"energy: operands {stimulus['operands']}, {stimulus['macs_per_cycle']:.3g} MACs a "
+            "cycle, without glitches and clock tree",
+            file=sys.stderr,
+        )
+    if "delay_ps" not in found:
+        print("clock: not checked; counts are before place and route", file=sys.stderr)
+    elif not found["meets_clock"]:
+        slack_ps = 1e6 / found["clock_mhz"] - found["delay_ps"]
+        print(
+            f"warning: misses {found['clock_mhz']:g} MHz by {-slack_ps:.0f} ps; "
+            "pipeline: auto adds registers",
+            file=sys.stderr,
         )
 
 

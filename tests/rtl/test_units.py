@@ -134,7 +134,7 @@ def run(design, chains):
         while len(codes) < len(chains):
             await ctx.tick()
             if ctx.get(dut.o.valid):
-                codes.append(ctx.get(dut.o.payload))
+                codes.append(ctx.get(dut.o.payload.sum))
 
     simulator = Simulator(dut)
     simulator.add_clock(1e-6)

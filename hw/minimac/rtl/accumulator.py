@@ -58,6 +58,17 @@ class Accumulator(ABC):
     def state_layout(self) -> data.StructLayout:
         """Layout of the state of a chain; all zero is the state before the first product."""
 
+    @property
+    @abstractmethod
+    def meaning(self) -> dict[str, str]:
+        """What each field of the state stands for, for the description of an interface."""
+
+    @property
+    def special_meaning(self) -> dict[str, str]:
+        """What ``special`` stands for, if there is any."""
+        words = ["", "NaN", "bit 0: +inf, bit 1: -inf, both: NaN"]
+        return {"special": words[self.special_bits]} if self.special_bits else {}
+
     @abstractmethod
     def multiply(self, m: Module, pipe: Pipeline, a: Value, b: Value) -> data.View:
         """Multiply two codes; the result is of the kind's own layout."""
@@ -106,6 +117,12 @@ class ExactAccumulator(Accumulator):
     def state_layout(self) -> data.StructLayout:
         """``sum``: two's complement, in units of ``2**spec.lsb_exp``."""
         return self.with_special({"sum": signed(self.spec.sum_bits)})
+
+    @property
+    def meaning(self) -> dict[str, str]:
+        """Weight of the sum's lowest bit."""
+        unit = f"two's complement, in units of 2**{self.spec.lsb_exp}"
+        return {"sum": unit} | self.special_meaning
 
     @property
     def _addend_bits(self) -> int:
@@ -196,6 +213,16 @@ class FloatAccumulator(Accumulator):
                 "sign": 1,
             }
         )
+
+    @property
+    def meaning(self) -> dict[str, str]:
+        """Value of the number."""
+        point = self.spec.acc_min_exp - (self.acc.width - 1)
+        return {
+            "magnitude": f"value: (-1)**sign * magnitude * 2**(exponent + {point})",
+            "exponent": "0 if magnitude is 0",
+            "sign": "1 if negative",
+        } | self.special_meaning
 
     def multiply(self, m: Module, pipe: Pipeline, a: Value, b: Value) -> data.View:
         """Multiply significands, add exponents."""

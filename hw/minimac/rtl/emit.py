@@ -1,5 +1,6 @@
 """From designs to components, Verilog, and a description of the interface."""
 
+from importlib.metadata import version
 from typing import Any
 
 from amaranth._toolchain.yosys import find_yosys
@@ -39,7 +40,23 @@ def to_verilog(design: Design) -> str:
     texts = [rtlil.convert(plan(design).create(outline), name=design.name, emit_src=False)]
     for name, part in outline.modules.items():
         texts.append(rtlil.convert(part, name=name, emit_src=False))
-    return _verilog("\n".join(texts))
+    return _header(design) + _verilog("\n".join(texts))
+
+
+def _header(design: Design) -> str:
+    """Say what a file holds, and what a linter need not."""
+    return "\n".join(
+        [
+            f"// {design.name}: {design.unit}, {design.summary()}",
+            (
+                f"// latency {plan(design).latency} cycles, minimac {version('minimac')}, "
+                f"design {design.digest}"
+            ),
+            "// Ports, packing and protocol are in the description beside this file.",
+            "/* verilator lint_off WIDTHEXPAND */  // Yosys writes constants as narrow as they are",
+            "",
+        ]
+    )
 
 
 def _verilog(rtlil_text: str) -> str:
@@ -56,53 +73,59 @@ def _verilog(rtlil_text: str) -> str:
         "opt_clean -purge",
         "write_verilog -norename -noattr",
     ]
-    # The program that comes with Amaranth; its package offers no other way to find it.
-    yosys = find_yosys(lambda version: version >= (0, 40))
+    # Amaranth comes with the program, but offers no public way to find it.
+    yosys = find_yosys(lambda found: found >= (0, 40))
     text: str = yosys.run(["-q", "-"], "\n".join(script))
     return text
 
 
 def describe(design: Design) -> dict[str, Any]:
-    """Describe the interface of a design: ports, packing of the payloads, latency.
+    """Describe the interface of a design: ports, packing of the payloads, latency, protocol.
 
     Returns
     -------
     dict
-        ``module``, ``latency_cycles``, and ``ports``: for each stream its direction and, for each
-        field of the payload, lowest bit, width and count.
+        ``module``, ``clock``, ``reset``, ``latency_cycles``, ``register_stages`` inside an element,
+        ``protocol``, and ``ports``: for each stream its direction, its signals and, for each field
+        of the payload, lowest bit, width, count and meaning.
     """
     planned = plan(design)
     ports: dict[str, Any] = {}
     for name, member in planned.signature.members.items():
         assert isinstance(member.signature, stream.Signature)
+        payload = member.signature.members["payload"].shape
         ports[name] = {
             "direction": "in" if member.flow is wiring.In else "out",
             "signals": [f"{name}__payload", f"{name}__valid", f"{name}__ready"],
-            "payload": _fields(member.signature.members["payload"].shape),
+            "payload": _fields(payload, planned.meaning[name], planned.accumulator.meaning),
         }
     return {
         "module": design.name,
-        "clock": "clk",
-        "reset": "rst (synchronous, active high)",
+        "arithmetic": design.summary(),
+        "clock": "clk, rising edge",
+        "reset": "rst, synchronous, active high; data registers keep their values",
+        "register_stages": len(planned.cuts),
         "latency_cycles": planned.latency,
+        "protocol": planned.protocol,
         "ports": ports,
     }
 
 
-def _fields(shape: Any) -> dict[str, Any]:
-    """Bit positions of a payload's fields; an array is its first element and a count."""
-    if not isinstance(shape, data.StructLayout):
-        width = shape if isinstance(shape, int) else shape.width
-        return {"": {"lowest_bit": 0, "width": width, "count": 1}}
+def _fields(
+    layout: data.StructLayout, meaning: dict[str, str], state: dict[str, str]
+) -> dict[str, Any]:
+    """Describe the fields of a payload; an array by its lowest item and their count."""
     found: dict[str, Any] = {}
-    for name, field in shape:
+    for name, field in layout:
         count, item = 1, field.shape
         if isinstance(item, data.ArrayLayout):
             count, item = item.length, item.elem_shape
-        width = data.Field(item, 0).width
-        entry: dict[str, Any] = {"lowest_bit": field.offset, "width": width, "count": count}
+        found[name] = {
+            "lowest_bit": field.offset,
+            "width": data.Field(item, 0).width,
+            "count": count,
+            "meaning": meaning[name],
+        }
         if isinstance(item, data.StructLayout):
-            entry["fields"] = _fields(item)
-        if width:
-            found[name] = entry
+            found[name]["fields"] = _fields(item, state, {})
     return found

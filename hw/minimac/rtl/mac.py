@@ -28,14 +28,40 @@ class MacPlan:
     def __init__(self, design: Mac) -> None:
         self.design = design
         self.multiply_add = MultiplyAddPlan(design)
+        self.accumulator = self.multiply_add.accumulator
+        self.cuts = self.multiply_add.cuts
         self.latency = self.multiply_add.lead + 2
         operands = data.StructLayout({"a": design.a.width, "b": design.b.width, "last": 1})
+        result = data.StructLayout({"sum": design.out.width})
         self.signature = wiring.Signature(
             {
                 "i": In(stream.Signature(operands)),
-                "o": Out(stream.Signature(design.out.width)),
+                "o": Out(stream.Signature(result)),
             }
         )
+
+    @property
+    def meaning(self) -> dict[str, dict[str, str]]:
+        """What each field of each port stands for."""
+        design = self.design
+        return {
+            "i": {
+                "a": f"code of {design.a.name}",
+                "b": f"code of {design.b.name}",
+                "last": "1: this product ends the chain, and the next one begins another",
+            },
+            "o": {"sum": f"code of {design.out.name}: the chain, rounded once"},
+        }
+
+    @property
+    def protocol(self) -> list[str]:
+        """How the ports are used."""
+        terms = self.design.accumulate.max_terms
+        return [
+            f"A chain is up to {terms} transfers on i; the one with last ends it.",
+            "latency_cycles: from the edge that takes it to the one after which o__valid is set.",
+            "Throughput: a transfer a cycle; while o is stalled everything stands still.",
+        ]
 
     def create(self, outline: Outline | None = None) -> "MacUnit":
         """Create the hardware."""
@@ -62,8 +88,8 @@ class MacUnit(wiring.Component):
     -------
     i : ``In(stream.Signature(...))``
         ``a``, ``b``: codes of the operands. ``last``: whether this transfer ends the chain.
-    o : ``Out(stream.Signature(design.out.width))``
-        Code of the sum.
+    o : ``Out(stream.Signature(...))``
+        ``sum``: code of the chain.
     """
 
     def __init__(self, design: Mac, outline: Outline | None = None) -> None:
@@ -110,5 +136,5 @@ class MacUnit(wiring.Component):
         # Last stage: the foot.
         m.d.comb += foot.state.eq(chain)
         with m.If(step):
-            m.d.sync += [self.o.valid.eq(done), self.o.payload.eq(foot.code)]
+            m.d.sync += [self.o.valid.eq(done), self.o.p.sum.eq(foot.code)]
         return m

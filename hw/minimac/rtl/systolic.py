@@ -92,6 +92,8 @@ class SystolicPlan:
         rows, columns = design.array.rows, design.array.columns
         inside = MultiplyAddPlan(design)
         state = inside.accumulator.state_layout
+        self.accumulator = inside.accumulator
+        self.cuts = inside.cuts
         self.lead = inside.lead
         self.row_latency = inside.latency + 1
         self.latency = self.lead + rows * self.row_latency + columns
@@ -126,6 +128,40 @@ class SystolicPlan:
                 ),
             }
         )
+
+    @property
+    def meaning(self) -> dict[str, dict[str, str]]:
+        """What each field of each port stands for."""
+        design = self.design
+        return {
+            "w": {"weights": f"codes of {design.b.name}, column 0 lowest"},
+            "i": {
+                "activations": f"codes of {design.a.name}, row 0 (term 0 of the pass) lowest",
+                "partial": "states of the chains, column 0 lowest, as o gave them for the pass "
+                "before; ignored if first",
+                "first": "1: the chains start from zero",
+                "reload": "1: last vector for these weights",
+            },
+            "o": {
+                "sums": f"codes of {design.out.name}, column 0 lowest: the chains, rounded once",
+                "partial": "the chains, unrounded",
+            },
+        }
+
+    @property
+    def protocol(self) -> list[str]:
+        """How the ports are used."""
+        rows, terms = self.design.array.rows, self.design.accumulate.max_terms
+        return [
+            f"Load {rows} transfers on w: the weights of row {rows - 1} first, of row 0 last.",
+            "Then send vectors on i, one a cycle, all rows at once; results come in order on o.",
+            "Set reload with the last vector for these weights. Then w is ready once all vectors",
+            "have left the elements, and i once the new weights are loaded.",
+            f"Chains longer than {rows} take several passes: send partial as the pass before gave",
+            f"it, with first at 0; fill missing rows with zeros. A chain has up to {terms} terms.",
+            "latency_cycles: from the edge that takes a vector on i to the one after which",
+            "o__valid is set. While o is stalled the array stands still.",
+        ]
 
     def create(self, outline: Outline | None = None) -> "SystolicArray":
         """Create the hardware."""

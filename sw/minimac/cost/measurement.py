@@ -30,7 +30,7 @@ _ASSUMPTIONS = (
     "delay: linear in the load, worst arc of each output, ideal clock; wires have no resistance",
     "load: pins, and wire_ff_per_sink for each pin",
     "energy: internal energy and C V^2 / 2 for each change of a settled value, clock pins, leakage",
-    "energy: without glitches (see energy_glitches_pj_per_mac), clock tree and input ports",
+    "energy: without glitches, clock tree and input ports",
 )
 
 #: Shape of the operands that are made up when none are given: M, K, N.

@@ -91,10 +91,18 @@ def test_latency_counts_register_stages(stages, latency):
     assert plan(design(pipeline=stages)).latency == latency
 
 
-def test_too_many_stages_are_refused_before_anything_is_built():
-    exact = design(a="int8", b="int8", accumulate={"kind": "exact"}, pipeline=2)
-    with pytest.raises(SpecError, match=r"^pipeline: .* has room for 1 register stages, not 2$"):
-        to_verilog(exact)
+@pytest.mark.parametrize(("unit", "operand", "room"), [("systolic", "int8", 1), ("mac", "bf16", 1)])
+def test_too_many_stages_are_refused_with_the_design(unit, operand, room):
+    accumulate = FLOAT if operand == "bf16" else {"kind": "exact"}
+    message = rf"^pipeline: must be auto or 0 to {room} in a {unit} of .*, not 2$"
+    with pytest.raises(SpecError, match=message):
+        design(unit, a=operand, b=operand, accumulate=accumulate, pipeline=2)
+
+
+@pytest.mark.parametrize("name", ["module", "wire", "logic"])
+def test_keywords_are_no_names(name):
+    with pytest.raises(SpecError, match=f"^name: {name} is a keyword of Verilog"):
+        design(name=name)
 
 
 @pytest.mark.parametrize(

@@ -31,6 +31,11 @@ OPERANDS = [
     "ue3m2p3109",
     "e4m3fn:bias=11",
     "u2.2",
+    # All their sums are small against most of the formats below.
+    "s-5.12",
+    "s-1.8",
+    "e4m3fn:bias=20",
+    "s10.-3",
 ]
 OUTS = [
     "bf16",
@@ -51,6 +56,9 @@ OUTS = [
     "ue4m3p3109",
     "s3.-1",
     "int8:sym",
+    "ue4m3fn:ftz",
+    "s-3.9",
+    "int4",
 ]
 NORMALIZATIONS = ["exact", "none", "approx(1,1)", "approx(1,2)", "approx(2,2)", "approx(3,1)"]
 ROUNDINGS = [str(rounding) for rounding in Rounding]
@@ -68,7 +76,7 @@ def draw_design(rng):
             "sticky": rng.random() < 0.5,
             "normalize": rng.choice(NORMALIZATIONS),
             "round": rng.choice(ROUNDINGS),
-            "max_terms": rng.choice([8, 64]),
+            "max_terms": rng.choice([8, 64, 65536]),
         }
         if rng.random() < 0.3:
             accumulate = {"kind": "exact", "max_terms": rng.choice([8, 100])}
@@ -83,7 +91,8 @@ def draw_design(rng):
                     "accumulate": accumulate,
                     "out_round": rng.choice(ROUNDINGS),
                     "out_overflow": str(rng.choice(list(Overflow))),
-                    "pipeline": rng.choice([0, 1]),
+                    "pipeline": rng.choice([0, 1, "auto"]),
+                    "clock_mhz": 1000,
                 }
             )
         except SpecError:

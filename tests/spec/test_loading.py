@@ -137,7 +137,7 @@ def test_there_are_examples():
             "width: 16, max_terms: 0",
             "accumulate: max_terms must be 1 to 2**30, not 0",
         ),
-        ("pipeline: auto", "pipeline: 4", "pipeline: must be auto or 0 to 3, not 4"),
+        ("pipeline: auto", "pipeline: 4", "pipeline: must be auto or 0 to 3 in a systolic of bf16 x bf16 -> fp32, float 16 approx(1,2), not 4"),
         (
             "clock_mhz: 100",
             "clock_mhz: 0",

@@ -40,11 +40,6 @@ class Accumulator(ABC):
         self.spec = spec
 
     @property
-    @abstractmethod
-    def places(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """Places for registers in ``multiply`` and in ``step``, the most useful first."""
-
-    @property
     def special_bits(self) -> int:
         """Width of the state's ``special``, in bits.
 
@@ -103,11 +98,6 @@ class Accumulator(ABC):
 
 class ExactAccumulator(Accumulator):
     """Fixed point, as wide as every sum needs: a Kulisch accumulator."""
-
-    @property
-    def places(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """After the multiplier, and after the shift where there is one."""
-        return (("multiply",) if self._fixed else ("multiply", "align")), ()
 
     @property
     def _fixed(self) -> bool:
@@ -186,8 +176,8 @@ def _shift_range(spec: Arithmetic) -> int:
 class FloatAccumulator(Accumulator):
     """An unpacked float: sign, magnitude of ``width`` bits, exponent of its top bit.
 
-    The exponent is stored less ``spec.acc_min_exp``; that of a zero is stored as 0, which is below
-    that of every product, so that a zero never stays in place of a product when they are aligned.
+    The exponent is stored less ``spec.acc_min_exp``; that of a zero is stored as 0, which no
+    product's is below, so that a product is never shifted to meet a zero.
     """
 
     acc: FloatAccumulation
@@ -196,11 +186,6 @@ class FloatAccumulator(Accumulator):
         super().__init__(spec)
         assert isinstance(spec.accumulate, FloatAccumulation)
         self.acc = spec.accumulate
-
-    @property
-    def places(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """After the multiplier; after the adder, and after the aligner."""
-        return ("multiply",), ("add", "align")
 
     @property
     def state_layout(self) -> data.StructLayout:

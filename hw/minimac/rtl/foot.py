@@ -110,7 +110,9 @@ class Foot(wiring.Component):
         up = round_up(
             self.spec.out_round, sign=x.sign, odd=odd, half=rest[-1], below=rest[:-1].any()
         )
-        rounded = Signal(range(((reach + 2) << out.man_bits) + 2))
+        top = ((reach + 2) << out.man_bits) + 1
+        # One bit more than a code has, so that what is too large for one shows.
+        rounded = Signal(max(top.bit_length(), out.magnitude_bits + 1))
         # The hidden bit adds one to the exponent field; a carry out of the mantissa, another.
         with m.If(nonzero):
             m.d.comb += rounded.eq(((above - left) << out.man_bits) + kept + up)
@@ -143,6 +145,7 @@ class Foot(wiring.Component):
             """Assign a finite or infinite code, or NaN for None."""
             if magnitude is None:
                 return [is_nan.eq(1)]
+            assert len(magnitude) == bits
             return [code.eq(Cat(magnitude, negative) if out.signed else magnitude)]
 
         finite = rounded[:bits]
@@ -162,7 +165,7 @@ class Foot(wiring.Component):
             m.d.comb += put(finite, keeps_sign)
         if not out.signed:
             # The finite value nearest to a negative one is zero.
-            with m.If(sign & rounded.any()):
+            with m.If(sign & (finite.any() | (rounded > out.max_code))):
                 m.d.comb += [code.eq(0), is_nan.eq(beyond[True] is not largest)]
         if self.accumulator.special_bits == 2:
             with m.If(special.any()):
@@ -188,7 +191,7 @@ class Foot(wiring.Component):
         if isinstance(self.accumulator, ExactAccumulator):
             value = self._shifted_sum(m, out)
         else:
-            value = self._shifted_fraction(m, out, wrap)
+            value = (self._wrapped_fraction if wrap else self._shifted_fraction)(m, out)
         if wrap:
             wrapped = Signal(out.width)
             m.d.comb += wrapped.eq(value)
@@ -238,14 +241,36 @@ class Foot(wiring.Component):
         m.d.comb += value.eq(extended[drop:].as_signed() + up)
         return value
 
-    def _shifted_fraction(self, m: Module, out: FixedPoint, wrap: bool) -> Value:
+    def _wrapped_fraction(self, m: Module, out: FixedPoint) -> Value:
+        """Round a float state to units of ``2**out.lsb_exp``, and keep the low bits."""
+        x = self._fraction(m)
+        # How far the magnitude goes to the left for its lowest bit to weigh one unit.
+        offset = x.base - (len(x.magnitude) - 1) - out.lsb_exp
+        reach = abs(offset) + (1 << len(x.exponent))
+        left = Signal(range(-reach, reach + 1))
+        distance = Signal(range(reach + 1), name="shift_distance")
+        m.d.comb += [
+            left.eq(x.exponent + offset),
+            distance.eq(Mux(left < 0, -left, left)),
+        ]
+        low = Signal(out.width)
+        m.d.comb += low.eq(x.magnitude)
+        # Two bits below: the half, and one that stands for all others.
+        placed = Signal(len(x.magnitude) + 2)
+        wide = Cat(Const(0, 2), x.magnitude)
+        m.d.comb += placed.eq(shift_right_sticky(m, wide, distance, sticky=True))
+        up = round_up(
+            self.spec.out_round, sign=x.sign, odd=placed[2], half=placed[1], below=placed[0]
+        )
+        magnitude = Signal(out.width)
+        m.d.comb += magnitude.eq(Mux(left < 0, placed[2:] + up, shift_left(m, low, distance)))
+        return Mux(x.sign, -magnitude, magnitude)
+
+    def _shifted_fraction(self, m: Module, out: FixedPoint) -> Value:
         """Round a float state to units of ``2**out.lsb_exp``, in two's complement."""
         x = self._fraction(m)
-        # Bits of the integer: all of them if its low bits count, else one more than out has, which
-        # tells that it is too large.
-        bits = max(x.max_exp - out.lsb_exp + 1, 1)
-        if not wrap:
-            bits = min(bits, out.width + 1)
+        # One bit more than out has tells that the value is too large.
+        bits = min(max(x.max_exp - out.lsb_exp + 1, 1), out.width + 1)
         zeros = leading_zeros(m, x.magnitude)
         normalized = Signal(len(x.magnitude))
         m.d.comb += normalized.eq(shift_left(m, x.magnitude, zeros))
@@ -266,9 +291,8 @@ class Foot(wiring.Component):
         )
         magnitude = Signal(bits + 1)
         m.d.comb += magnitude.eq(kept + up)
-        if not wrap:
-            with m.If((deep < 0) & x.magnitude.any()):
-                m.d.comb += magnitude.eq(1 << bits)
+        with m.If((deep < 0) & x.magnitude.any()):
+            m.d.comb += magnitude.eq(1 << bits)
         value = Signal(signed(bits + 2))
         m.d.comb += value.eq(Mux(x.sign, -magnitude, magnitude))
         return value

@@ -9,7 +9,7 @@ from amaranth.lib.wiring import In, Out
 from minimac.rtl.accumulator import accumulator_for
 from minimac.rtl.delay import stages_ps
 from minimac.rtl.pipeline import Pipeline
-from minimac.spec import Design, SpecError
+from minimac.spec import Design
 
 __all__ = ["MultiplyAdd", "MultiplyAddPlan"]
 
@@ -21,11 +21,6 @@ class MultiplyAddPlan:
     ----------
     design : Design
         What is computed, and ``pipeline``: the number of register stages inside.
-
-    Raises
-    ------
-    SpecError
-        If there is no place for so many stages.
 
     Attributes
     ----------
@@ -39,15 +34,9 @@ class MultiplyAddPlan:
 
     def __init__(self, design: Design) -> None:
         self.accumulator = accumulator_for(design)
-        ahead, within = self.accumulator.places
-        # A unit whose state comes back in the next cycle has no room for registers within.
-        offered = ahead if design.unit == "mac" else (*ahead, *within)
+        ahead, within = design.places
+        offered = design.register_places
         stages = _stages(design, offered) if design.pipeline == "auto" else design.pipeline
-        if stages > len(offered):
-            raise SpecError(
-                f"pipeline: a {design.unit} of {design.summary()} has room for {len(offered)} "
-                f"register stages, not {stages}"
-            )
         self.cuts = offered[:stages]
         self.lead = sum(place in ahead for place in self.cuts)
         self.latency = sum(place in within for place in self.cuts)

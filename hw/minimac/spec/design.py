@@ -18,6 +18,31 @@ from minimac.spec.rounding import Overflow, Rounding
 
 __all__ = ["Arithmetic", "ArrayShape", "Design", "Implementation", "Mac", "Systolic"]
 
+# Of Verilog (IEEE 1364-2005, annex B), and those of SystemVerilog and VHDL that are plain words.
+_KEYWORDS = frozenset(
+    """
+    always and assign automatic begin buf bufif0 bufif1 case casex casez cell cmos config deassign
+    default defparam design disable edge else end endcase endconfig endfunction endgenerate
+    endmodule endprimitive endspecify endtable endtask event for force forever fork function
+    generate genvar highz0 highz1 if ifnone incdir include initial inout input instance integer join
+    large liblist library localparam macromodule medium module nand negedge nmos nor not notif0
+    notif1 or output parameter pmos posedge primitive pull0 pull1 pulldown pullup rcmos real
+    realtime reg release repeat rnmos rpmos rtran rtranif0 rtranif1 scalared signed small specify
+    specparam strong0 strong1 supply0 supply1 table task time tran tranif0 tranif1 tri tri0 tri1
+    triand trior trireg unsigned use vectored wait wand weak0 weak1 while wire wor xnor xor
+    bit bind break byte chandle checker class clocking const constraint context continue cover
+    cross dist do endclass enum export extends extern final global iff import inside int interface
+    local logic longint matches modport new null package packed priority program property protected
+    pure rand randc ref restrict return sequence shortint shortreal solve static string strong
+    struct super tagged this throughout type typedef union unique until var virtual void weak with
+    within abs access after alias all architecture array attribute block body buffer bus component
+    configuration constant downto elsif entity exit file generic group guarded impure in inertial is
+    label linkage loop map mod next of on open others out port postponed procedure process pure
+    range record register reject rem report rol ror select severity shared signal sla sll sra srl
+    subtype then to transport unaffected units until variable when
+    """.split()
+)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Arithmetic:
@@ -109,6 +134,18 @@ class Arithmetic:
         return self.a.max_exp + self.b.max_exp + 1
 
     @property
+    def places(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Places for registers in an element, before a product meets the chain and after.
+
+        In each part the most useful one first.
+        """
+        if isinstance(self.accumulate, FloatAccumulation):
+            return ("multiply",), ("add", "align")
+        if isinstance(self.a, FixedPoint) and isinstance(self.b, FixedPoint):
+            return ("multiply",), ()  # no shifter whose result could be held
+        return ("multiply", "align"), ()
+
+    @property
     def lsb_exp(self) -> int:
         """Exponent of the unit of which every product, and so every sum, is a whole multiple."""
         return self.a.lsb_exp + self.b.lsb_exp
@@ -190,8 +227,6 @@ class Implementation:
     clock_mhz: float = 100.0
 
     def __post_init__(self) -> None:
-        if self.pipeline != "auto" and not 0 <= self.pipeline <= 3:
-            raise SpecError(f"pipeline: must be auto or 0 to 3, not {self.pipeline}")
         if not 0 < self.clock_mhz <= 100_000:
             raise SpecError(f"clock_mhz: must be above 0 and at most 100000, not {self.clock_mhz}")
 
@@ -211,6 +246,8 @@ class Design(Arithmetic, Implementation):
     name: str
 
     def __post_init__(self) -> None:
+        if self.name in _KEYWORDS:
+            raise SpecError(f"name: {self.name} is a keyword of Verilog; choose another")
         if not re.fullmatch(r"[a-zA-Z][a-zA-Z0-9_]{0,63}", self.name):
             raise SpecError(
                 "name: must be a letter and then up to 63 letters, digits or _, "
@@ -218,6 +255,19 @@ class Design(Arithmetic, Implementation):
             )
         Implementation.__post_init__(self)
         Arithmetic.__post_init__(self)
+        object.__setattr__(self, "clock_mhz", float(self.clock_mhz))
+        room = len(self.register_places)
+        if self.pipeline != "auto" and not 0 <= self.pipeline <= room:
+            raise SpecError(
+                f"pipeline: must be auto or 0 to {room} in a {self.unit} of {self.summary()}, "
+                f"not {self.pipeline}"
+            )
+
+    @property
+    def register_places(self) -> tuple[str, ...]:
+        """Places that registers can be put in, in the order in which they are."""
+        ahead, within = self.places
+        return (*ahead, *within)
 
     @property
     def terms_per_pass(self) -> int:
@@ -272,13 +322,10 @@ class Mac(Design):
 
     unit: ClassVar[str] = "mac"
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.pipeline not in ("auto", 0, 1):
-            raise SpecError(
-                "pipeline: a mac adds in one cycle, so there is room for one stage before it: "
-                f"must be auto, 0 or 1, not {self.pipeline}"
-            )
+    @property
+    def register_places(self) -> tuple[str, ...]:
+        """Places ahead of the chain, which comes back in the next cycle."""
+        return self.places[0]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -26,6 +26,9 @@ def verilator_place() -> str:
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("minimac")
     group.addoption("--seed", type=int, default=0, help="seed of all random stimulus (default: 0)")
+    group.addoption(
+        "--exhaustive", action="store_true", help="all pairs of codes, longest chains, all examples"
+    )
 
 
 def pytest_report_header(config: pytest.Config) -> list[str]:

@@ -13,7 +13,7 @@ from minimac.spec import SpecError, load_design
 def design():
     return load_design(
         {
-            "name": "small",
+            "name": "little",
             "unit": "systolic",
             "a": "int4",
             "b": "int4",

@@ -7,12 +7,11 @@ import random
 import re
 from fractions import Fraction
 
-import numba
 import numpy as np
 import pytest
 
 import oracle
-from minimac.model import encode, matmul
+from minimac.model import encode, matmul, tiling
 from minimac.spec import (
     Arithmetic,
     ExactAccumulation,
@@ -388,7 +387,7 @@ def test_some_outputs_of_larger_products(spec, shape, seed):
 
 
 @pytest.mark.parametrize("spec", SIZES, ids=lambda spec: spec.summary())
-def test_a_large_product_equals_its_blocks(spec, seed):
+def test_a_large_product_equals_its_blocks(spec, seed, monkeypatch):
     """Results depend on neither size nor threads: the whole is above the limit for threads."""
     a, b = draw_arrays(spec, (150, 260), (260, 140), seed)
     whole = matmul(spec, a, b)
@@ -396,12 +395,9 @@ def test_a_large_product_equals_its_blocks(spec, seed):
     columns = [matmul(spec, a, b[:, j : j + 11]) for j in range(0, 140, 11)]
     np.testing.assert_array_equal(rows, whole)
     np.testing.assert_array_equal(np.concatenate(columns, axis=1), whole)
-    threads = numba.get_num_threads()
-    numba.set_num_threads(1)
-    try:
+    for threads in (1, 3):
+        monkeypatch.setattr(tiling, "_threads", lambda threads=threads: threads)
         np.testing.assert_array_equal(matmul(spec, a, b), whole)
-    finally:
-        numba.set_num_threads(threads)
     assert len(np.unique(whole)) > 100
 
 

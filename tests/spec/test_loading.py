@@ -137,7 +137,14 @@ def test_there_are_examples():
             "width: 16, max_terms: 0",
             "accumulate: max_terms must be 1 to 2**30, not 0",
         ),
-        ("pipeline: auto", "pipeline: 4", "pipeline: must be auto or 0 to 3 in a systolic of bf16 x bf16 -> fp32, float 16 approx(1,2), not 4"),
+        (
+            "pipeline: auto",
+            "pipeline: 4",
+            (
+                "pipeline: must be auto or 0 to 3 in a systolic of bf16 x bf16 -> fp32, "
+                "float 16 approx(1,2), not 4"
+            ),
+        ),
         (
             "clock_mhz: 100",
             "clock_mhz: 0",
@@ -218,7 +225,7 @@ def test_what_is_wrong_is_said(tmp_path, old, new, message):
         ),
         (b"name: caf\xe9\n", ": must be UTF-8 text"),
         (b"\xff\xfe\x00", ": must be UTF-8 text"),
-        (b"#" * (10 << 20), ": a design has at most 1048576 bytes, not 10485760"),
+        (b"#" * (10 << 20), ": must have at most 65536 bytes, not 10485760"),
         (b"a: 1\n---\nb: 2\n", ", line 2: not valid YAML: but found another document"),
         (b"? [1, 2]\n: 3\n", ", line 1: not valid YAML: found unhashable key"),
         (

@@ -1,5 +1,6 @@
 """From designs to components, Verilog, and a description of the interface."""
 
+import os
 from importlib.metadata import version
 from typing import Any
 
@@ -16,6 +17,9 @@ __all__ = ["create", "describe", "plan", "to_verilog"]
 
 #: What is known of a unit before it is built, by the class of its design.
 _PLANS: dict[type[Design], Any] = {Mac: MacPlan, Systolic: SystolicPlan}
+
+
+_CHOICE = "AMARANTH_USE_YOSYS"
 
 
 def plan(design: Design) -> Any:
@@ -74,8 +78,14 @@ def _verilog(rtlil_text: str) -> str:
         "write_verilog -norename -noattr",
     ]
     # Amaranth comes with the program, but offers no public way to find it.
-    yosys = find_yosys(lambda found: found >= (0, 40))
-    text: str = yosys.run(["-q", "-"], "\n".join(script))
+    asked = os.environ.get(_CHOICE)
+    os.environ[_CHOICE] = "builtin"  # equal designs give equal text, whatever else is installed
+    try:
+        text: str = find_yosys(lambda found: found >= (0, 40)).run(["-q", "-"], "\n".join(script))
+    finally:
+        del os.environ[_CHOICE]
+        if asked is not None:
+            os.environ[_CHOICE] = asked
     return text
 
 

@@ -18,7 +18,8 @@ from minimac.spec.rounding import Overflow, Rounding
 
 __all__ = ["Arithmetic", "ArrayShape", "Design", "Implementation", "Mac", "Systolic"]
 
-# Of Verilog (IEEE 1364-2005, annex B), and those of SystemVerilog and VHDL that are plain words.
+# Of Verilog (IEEE 1364-2005, annex B), and those of SystemVerilog and VHDL that are plain words;
+# last, names of our own and of simulators that a module of the same name would clash with.
 _KEYWORDS = frozenset(
     """
     always and assign automatic begin buf bufif0 bufif1 case casex casez cell cmos config deassign
@@ -40,6 +41,7 @@ _KEYWORDS = frozenset(
     label linkage loop map mod next of on open others out port postponed procedure process pure
     range record register reject rem report rol ror select severity shared signal sla sll sra srl
     subtype then to transport unaffected units until variable when
+    clk rst step load TOP std
     """.split()
 )
 
@@ -247,7 +249,9 @@ class Design(Arithmetic, Implementation):
 
     def __post_init__(self) -> None:
         if self.name in _KEYWORDS:
-            raise SpecError(f"name: {self.name} is a keyword of Verilog; choose another")
+            raise SpecError(
+                f"name: {self.name} is a keyword of Verilog or a name inside; choose another"
+            )
         if not re.fullmatch(r"[a-zA-Z][a-zA-Z0-9_]{0,63}", self.name):
             raise SpecError(
                 "name: must be a letter and then up to 63 letters, digits or _, "

@@ -185,11 +185,11 @@ class Minifloat(Format):
     ftz: bool = False
 
     def __post_init__(self) -> None:
+        if not 0 <= self.exp_bits <= 8:
+            raise SpecError(f"exponent must have 0 to 8 bits, not {self.exp_bits}")
         if self.bias is None:
             bias = (1 << self.exp_bits >> 1) - self.specials.bias_deficit if self.exp_bits else 1
             object.__setattr__(self, "bias", bias)
-        if not 0 <= self.exp_bits <= 8:
-            raise SpecError(f"exponent must have 0 to 8 bits, not {self.exp_bits}")
         if not 0 <= self.man_bits <= 23:
             raise SpecError(f"mantissa must have 0 to 23 bits, not {self.man_bits}")
         if self.exp_bits == 0 and self.man_bits == 0:
@@ -423,7 +423,6 @@ _INTEGER = re.compile(r"(u?)int([0-9]{1,2})")
 _GRAMMAR = "eXmY with fn, ieee, fnuz, p3109 or p3109f; sI.F or uI.F; intN or uintN"
 
 
-@functools.cache
 def parse_format(text: str) -> Format:
     """Turn a name into a format.
 
@@ -451,16 +450,17 @@ def parse_format(text: str) -> Format:
         raise SpecError(f"a format must be a name, not {text!r}")
     if len(text) > 64:
         raise SpecError(f"a format's name has at most 64 characters, not {len(text)}")
-    base, *options = text.strip().lower().split(":")
     try:
-        return _parse(base, options, text)
+        return _parse(text)
     except SpecError as error:
         if str(error).startswith("unknown"):
             raise
         raise SpecError(f"format {text!r}: {error}") from None
 
 
-def _parse(base: str, options: list[str], text: str) -> Format:
+@functools.cache
+def _parse(text: str) -> Format:
+    base, *options = text.strip().lower().split(":")
     word = ALIASES.get(base, base)
     if found := _P3109.fullmatch(word):
         width, precision = int(found[1]), int(found[2])

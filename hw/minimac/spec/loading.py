@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import json
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +11,12 @@ from minimac.spec.accumulation import Accumulation
 from minimac.spec.design import ArrayShape, Design
 from minimac.spec.errors import SpecError, nearest
 
-__all__ = ["UNITS", "load_design", "load_yaml"]
+__all__ = ["UNITS", "load_design", "load_yaml", "parse_yaml"]
 
 #: Units, by the word that a design file names them by.
 UNITS: dict[str, type[Design]] = {sub.unit: sub for sub in Design.__subclasses__()}
 
-_LARGEST_FILE = 1 << 20  # bytes; a design takes a few hundred
+_LARGEST_FILE = 1 << 16  # bytes; a design takes a few hundred
 
 
 def load_design(source: Path | str | dict[str, Any]) -> Design:
@@ -53,28 +54,38 @@ def load_design(source: Path | str | dict[str, Any]) -> Design:
         raise SpecError(f"{source}: {error}") from None
 
 
-def load_yaml(path: Path) -> dict[str, Any]:
-    """Read a YAML file that must be a mapping of at most a megabyte."""
+def parse_yaml(text: str, source: str) -> Any:
+    """Parse YAML, safely and strictly; ``source`` starts the message of what is wrong."""
     import yaml
 
     try:
+        _check_nodes(source, yaml.compose(text, Loader=yaml.SafeLoader))
+        return yaml.safe_load(text)
+    except SpecError:
+        raise
+    # PyYAML raises these five for a value that does not suit its explicit tag.
+    except (yaml.YAMLError, ValueError, KeyError, AttributeError, LookupError, TypeError) as error:
+        where = getattr(error, "problem_mark", None)
+        line = f", line {where.line + 1}" if where else ""
+        what = getattr(error, "problem", None) or str(error).split("\n")[0] or "unknown value"
+        raise SpecError(f"{source}{line}: not valid YAML: {what}") from None
+    except RecursionError:
+        raise SpecError(f"{source}: not valid YAML: nested too deeply") from None
+
+
+def load_yaml(path: Path) -> dict[str, Any]:
+    """Read a YAML file that must be a mapping of at most 64 kilobytes."""
+    try:
+        if path.exists() and not path.is_file() and not path.is_dir():
+            raise SpecError(f"{path}: must be a file, not a device or a pipe")
         size = path.stat().st_size
         if size > _LARGEST_FILE:
-            raise SpecError(f"{path}: a design has at most {_LARGEST_FILE} bytes, not {size}")
-        text = path.read_text(encoding="utf-8")
-        _check_nodes(path, yaml.compose(text, Loader=yaml.SafeLoader))
-        tree = yaml.safe_load(text)
+            raise SpecError(f"{path}: must have at most {_LARGEST_FILE} bytes, not {size}")
+        tree = parse_yaml(path.read_text(encoding="utf-8"), str(path))
     except OSError as error:
         raise SpecError(f"{path}: cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
         raise SpecError(f"{path}: must be UTF-8 text") from None
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        if isinstance(error, SpecError):
-            raise
-        where = getattr(error, "problem_mark", None)
-        line = f", line {where.line + 1}" if where else ""
-        what = getattr(error, "problem", None) or str(error).split("\n")[0] or "nested too deeply"
-        raise SpecError(f"{path}{line}: not valid YAML: {what}") from None
     if not isinstance(tree, dict):
         kinds = {list: "a list", str: "text", type(None): "nothing", bool: "true or false"}
         kind = kinds.get(type(tree), "a number")
@@ -82,7 +93,7 @@ def load_yaml(path: Path) -> dict[str, Any]:
     return tree
 
 
-def _check_nodes(path: Path, root: Any) -> None:
+def _check_nodes(source: str, root: Any) -> None:
     """Refuse what YAML would pass over in silence, or blow up: keys twice, and aliases."""
     seen: set[int] = set()
     waiting = [root] if root else []
@@ -90,12 +101,12 @@ def _check_nodes(path: Path, root: Any) -> None:
         node = waiting.pop()
         line = node.start_mark.line + 1
         if id(node) in seen:
-            raise SpecError(f"{path}: aliases (*name) are not allowed; write the value again")
+            raise SpecError(f"{source}: aliases (*name) are not allowed; write the value again")
         seen.add(id(node))
         if node.id == "mapping":
-            keys = [key.value for key, _ in node.value if key.id == "scalar"]
-            if twice := sorted({key for key in keys if keys.count(key) > 1}):
-                raise SpecError(f"{path}, line {line}: {_short(twice[0])} stands there twice")
+            keys = Counter(key.value for key, _ in node.value if key.id == "scalar")
+            if twice := [key for key, times in keys.items() if times > 1]:
+                raise SpecError(f"{source}, line {line}: {_short(twice[0])} stands there twice")
             waiting += [part for pair in node.value for part in pair]
         elif node.id == "sequence":
             waiting += node.value

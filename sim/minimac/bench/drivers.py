@@ -16,6 +16,7 @@ from minimac.bench.scoreboard import Scoreboard
 from minimac.bench.stream import StreamMonitor, StreamSink, StreamSource
 from minimac.bench.traffic import Pass, PortPacker, passes
 from minimac.model import matmul
+from minimac.rtl import plan
 from minimac.spec import Mac, Systolic
 
 __all__ = ["Driver", "MacDriver", "SystolicDriver", "driver_for"]
@@ -23,7 +24,7 @@ __all__ = ["Driver", "MacDriver", "SystolicDriver", "driver_for"]
 Codes = NDArray[np.int64]
 
 _PERIOD_NS = 10
-_PATIENCE = 2000  # cycles without a transfer before a bench gives up
+_PATIENCE = 2000  # cycles without a transfer, besides the latency, before a bench gives up
 
 
 class Driver:
@@ -95,12 +96,13 @@ class Driver:
     async def finish(self) -> None:
         """Wait for all results, make sure that no more come, and count them."""
         idle, seen = 0, (-1, -1)
+        patience = _PATIENCE + plan(self.design).latency
         while self.sums.checked < self._queued:
             await ClockCycles(self.dut.clk, 50)
             now = sum(source.sent for source in self.sources.values()), self.sums.checked
             idle = idle + 50 if now == seen else 0
             seen = now
-            assert idle < _PATIENCE, (
+            assert idle < patience, (
                 f"o: {self._queued - self.sums.checked} of {self._queued} results never came"
             )
         await ClockCycles(self.dut.clk, 20)

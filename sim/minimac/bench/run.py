@@ -1,5 +1,6 @@
 """Building and running a simulation, from outside the simulator."""
 
+import fcntl
 import hashlib
 import json
 import os
@@ -177,16 +178,45 @@ def simulate(
     """
     from minimac.rtl import to_verilog
 
-    began = time.monotonic()
     if simulator not in SIMULATORS:
         raise SimulationError(
             f"simulator must be one of {', '.join(SIMULATORS)}, not {simulator!r}"
         )
     if simulator not in available_simulators():
         raise SimulationError(f"{simulator} is not installed; use another simulator")
+    if simulator == "verilator":
+        for tool in ("make", os.environ.get("CXX", "c++"), "perl"):
+            if not shutil.which(tool):
+                raise SimulationError(f"{tool} was not found, which Verilator needs; install it")
     text = to_verilog(design) if verilog is None else verilog
     folder = build_dir.resolve() / simulator
     folder.mkdir(parents=True, exist_ok=True)
+    with open(folder / ".lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # another run in this folder comes first
+        return _simulate(
+            design,
+            text,
+            folder,
+            simulator,
+            seed,
+            operands or [],
+            waves=waves,
+            exhaustive=exhaustive,
+        )
+
+
+def _simulate(
+    design: Design,
+    text: str,
+    folder: Path,
+    simulator: str,
+    seed: int,
+    operands: Sequence[tuple[Any, Any]],
+    *,
+    waves: bool,
+    exhaustive: bool,
+) -> SimulationResult:
+    began = time.monotonic()
     junit, log, tally = folder / "results.xml", folder / "test.log", folder / "compared.txt"
     for old in (junit, log, tally):
         old.unlink(missing_ok=True)

@@ -9,6 +9,8 @@ from cocotb.triggers import ClockCycles
 
 from minimac.bench.drivers import SystolicDriver
 from minimac.bench.operands import STYLES
+from minimac.bench.run import Job
+from minimac.rtl import plan
 from minimac.spec import Systolic
 
 
@@ -32,7 +34,8 @@ async def reload_after_every_vector(dut: Any, stalls: bool) -> None:
 async def weights_wait_for_activations(dut: Any) -> None:
     """Stall the output with vectors under way: offered weights must not enter the array."""
     rng = np.random.default_rng(cocotb.RANDOM_SEED)
-    held = itertools.chain(itertools.repeat(0, 120), itertools.repeat(1))
+    stalled = 100 + plan(Job.current().design).latency
+    held = itertools.chain(itertools.repeat(0, stalled), itertools.repeat(1))
     driver = SystolicDriver(dut, ready=held)
     await driver.start()
     design = driver.design
@@ -40,6 +43,6 @@ async def weights_wait_for_activations(dut: Any) -> None:
     rows = min(design.array.rows, design.accumulate.max_terms)
     for _ in range(3):
         driver.multiply(*STYLES["near_one"](design, rng, 5, rows, design.array.columns))
-    await ClockCycles(dut.clk, 110)
+    await ClockCycles(dut.clk, stalled - 10)
     assert driver.sums.checked == 0, "a result was taken while o was not ready"
     await driver.finish()

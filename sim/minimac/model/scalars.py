@@ -168,6 +168,13 @@ def code_type(fmt: Format) -> type[np.unsignedinteger[Any]]:
 def _read_values(values: ArrayLike) -> NDArray[np.float64]:
     """Turn numbers into float64, and refuse those that it does not hold."""
     array = np.asarray(values)
+    if array.dtype == np.float64 and isinstance(values, (list, tuple)):
+        # NumPy has made floats of a mixture; look at what was given.
+        given = np.asarray(values, object)
+        if any(type(value) is int and abs(value) >= 2**53 for value in given.flat):
+            for value, got in zip(given.flat, array.flat, strict=True):
+                if value != got and value == value:
+                    raise ValueError(f"values must be exact in float64, which {value} is not")
     integers = array.dtype == object and all(type(value) is int for value in array.flat)
     if integers or np.issubdtype(array.dtype, np.integer):
         try:

@@ -37,12 +37,15 @@ class Activity:
     outputs : dict of str to uint64 array of shape (cycles, width)
         Values of the output ports at the end of each cycle, a lane in each bit.
     cycles : int
-        Cycles simulated, in each lane; changes were counted over one fewer.
+        Cycles simulated, in each lane.
+    periods : int
+        Clock periods over which changes were counted: one fewer for each run.
     """
 
     toggles: NDArray[np.int64]
     outputs: Mapping[str, Words]
     cycles: int
+    periods: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,7 +109,7 @@ def simulate(netlist: Netlist, inputs: Mapping[str, Words], *, glitches: bool = 
     for port, bits in netlist.outputs.items():
         outputs[port] = sampled[:, first : first + len(bits)]
         first += len(bits)
-    return Activity(toggles=toggles, outputs=outputs, cycles=len(words))
+    return Activity(toggles=toggles, outputs=outputs, cycles=len(words), periods=len(words) - 1)
 
 
 def energy(netlist: Netlist, activity: Activity, *, clock_mhz: float) -> Energy:
@@ -131,7 +134,7 @@ def energy(netlist: Netlist, activity: Activity, *, clock_mhz: float) -> Energy:
         raise ValueError(f"clock_mhz must be above 0, not {clock_mhz}")
     half_v2 = netlist.library.voltage_v**2 / 2
     instances = len(netlist.kinds)
-    periods = (activity.cycles - 1) * LANES
+    periods = activity.periods * LANES
 
     internal, load = np.zeros(instances), np.zeros(instances)
     per_change = netlist.per_pin(lambda cell, pin: cell.pins[pin].energy_fj)

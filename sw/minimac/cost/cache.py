@@ -63,8 +63,12 @@ class Cache:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             handle, name = tempfile.mkstemp(dir=path.parent)
-            with os.fdopen(handle, "wb") as file:
-                file.write(hashlib.sha256(packed).hexdigest().encode() + b"\n" + packed)
-            os.replace(name, path)
+            try:
+                with os.fdopen(handle, "wb") as file:
+                    file.write(hashlib.sha256(packed).hexdigest().encode() + b"\n" + packed)
+                os.replace(name, path)
+            except BaseException:
+                os.unlink(name)
+                raise
         except OSError as error:
             print(f"warning: {path}: cannot be written: {error.strerror}", file=sys.stderr)

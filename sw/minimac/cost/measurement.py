@@ -180,6 +180,8 @@ def measure(
 
     target = load_technology(technology or design.technology)
     clock = design.clock_mhz if clock_mhz is None else clock_mhz
+    # `pipeline: auto` places registers for the technology and clock that are asked for.
+    design = replace(design, technology=target.name, clock_mhz=clock)
     verilog = to_verilog(design)
     kept = [f"{design.name}{suffix}" for suffix in _SUFFIXES.values()]
     synthesis = synthesise(
@@ -221,9 +223,10 @@ def measure(
 _SUFFIXES = {"element": "_element", "foot": "_foot"}
 
 
-def _part_of(module: str) -> str:
-    """Say which part a module belongs to."""
-    return next((part for part, suffix in _SUFFIXES.items() if module.endswith(suffix)), "edge")
+def _part_of(module: str, top: str) -> str:
+    """Say which part a module of a design belongs to."""
+    suffixes = _SUFFIXES.items()
+    return next((part for part, suffix in suffixes if module == f"{top}{suffix}"), "edge")
 
 
 def _fpga(synthesis: Synthesis, family: Family, common: dict[str, Any]) -> Cost:
@@ -231,7 +234,7 @@ def _fpga(synthesis: Synthesis, family: Family, common: dict[str, Any]) -> Cost:
     sums: dict[str, Counter[str]] = {part: Counter() for part in (*_SUFFIXES, "edge")}
     counts: Counter[str] = Counter()
     for module, times in synthesis.instances().items():
-        part = _part_of(module)
+        part = _part_of(module, synthesis.top)
         counts[part] += times
         for kind, number in synthesis.cells(module).items():
             for resource, each in family.primitives[kind].items():
@@ -271,7 +274,7 @@ def _asic(
     cells = by_part(lambda cell: 1)
     registers = by_part(lambda cell: cell.ff is not None)
     leakage = by_part(lambda cell: cell.leakage_nw / 1000)
-    counts = Counter(_part_of(scope.module) for scope in netlist.scopes)
+    counts = Counter(_part_of(scope.module, synthesis.top) for scope in netlist.scopes)
     parts = {
         name: Part(
             count=counts[name],
@@ -303,7 +306,7 @@ def _scope_parts(netlist: "Netlist") -> list[str]:
     """Say which part each instance of a module belongs to: its own, or that of what it is in."""
     parts: dict[str, str] = {}
     for path, module in netlist.scopes:
-        own = _part_of(module)
+        own = _part_of(module, netlist.scopes[0].module)
         outer = parts.get(path.rpartition(".")[0], "edge") if path else "edge"
         parts[path] = outer if own == "edge" else own
     return list(parts.values())
@@ -365,7 +368,8 @@ def _activity(
     from minimac.bench.traffic import waveforms
     from minimac.cost.activity import LANES, Activity, simulate
 
-    toggles, cycles, macs = np.zeros(netlist.nets, np.int64), 0, 0.0
+    toggles = np.zeros(netlist.nets, np.int64)
+    cycles, periods, macs = 0, 0, 0.0
     for a, b in products:
         runs = waveforms(design, a, b)
         wave = next(runs)
@@ -373,13 +377,14 @@ def _activity(
             did = simulate(netlist, wave.inputs, glitches=glitches)
             toggles += did.toggles
             cycles += did.cycles
+            periods += did.periods
             macs += wave.macs * LANES / wave.lanes
             try:
                 # Partial sums that the netlist itself returned go back in with the next pass.
                 wave = runs.send(did.outputs)
             except StopIteration:
                 break
-    return Activity(toggles=toggles, outputs={}, cycles=cycles), macs
+    return Activity(toggles=toggles, outputs={}, cycles=cycles, periods=periods), macs
 
 
 def _made_up(design: Design) -> tuple[Codes, Codes]:
@@ -412,6 +417,10 @@ def _versions() -> dict[str, str]:
 def _commit() -> str:
     """Return the commit that the package is run from, with ``+`` if files were changed since."""
     folder = Path(__file__).parent
+
+    # Installed into somebody's project, git would tell of theirs.
+    if not (folder.parents[2] / "hw" / "minimac").is_dir():
+        return "unknown"
 
     def git(*words: str) -> str:
         command = ["git", "-C", str(folder), *words]

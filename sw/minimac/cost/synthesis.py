@@ -61,7 +61,9 @@ _TIGHTER = 0.85
 _FRONT = "synth -flatten -booth -noshare -top {top}"
 
 _CHILD = """\
-import sys
+import contextlib, ctypes, signal, sys
+with contextlib.suppress(Exception):  # Linux: end when the parent does, however that ends
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)
 from pyosys import libyosys
 design = libyosys.Design()
 for line in sys.stdin.read().splitlines():

@@ -38,6 +38,10 @@ def write_whole(path: Path, text: str) -> Path:
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise SpecError(f"{path}: cannot be written: {error.strerror}") from None
     except BaseException:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
@@ -64,4 +68,12 @@ def write_design(design: Design, folder: Path) -> list[Path]:
         f"{design.name}.yaml": yaml.safe_dump(design.as_dict(), sort_keys=False),
     }
     make_folder(folder)
-    return [write_whole(folder / name, text) for name, text in texts.items()]
+    written: list[Path] = []
+    try:
+        for name, text in texts.items():
+            written.append(write_whole(folder / name, text))
+    except BaseException:
+        for path in written:  # a new file beside an old one would be worse than none
+            path.unlink(missing_ok=True)
+        raise
+    return written

@@ -161,11 +161,11 @@ class Journal:
         for line in text.splitlines():
             try:
                 entry = json.loads(line)
-                key, seconds, result = entry["key"], entry["seconds"], entry["result"]
-            except (ValueError, KeyError, TypeError):
+                key, seconds, result = entry["key"], float(entry["seconds"]), entry["result"]
+            except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
                 continue
             if entry.get("ok") is True and isinstance(result, dict):
-                yield str(key), StepResult(ok=True, seconds=float(seconds), result=result)
+                yield str(key), StepResult(ok=True, seconds=seconds, result=result)
 
     def append(self, key: str, design: str, step: str, done: StepResult) -> None:
         """Add a finished step."""

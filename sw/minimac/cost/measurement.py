@@ -335,7 +335,7 @@ def _with_energy(
         glitches = (total_fj - spent.total_fj) * per_mac
     stimulus = {
         "operands": "normally distributed, seed 0" if operands is None else "given",
-        "shapes_mkn": [[*a.shape, b.shape[1]] for a, b in products],
+        "shapes_mkn": [f"{a.shape[0]}x{a.shape[1]}x{b.shape[1]}" for a, b in products],
         "macs": round(macs),
         "cycles": activity.cycles,
         "macs_per_cycle": macs / LANES / activity.cycles,

@@ -7,7 +7,7 @@ from typing import Any
 
 from minimac.explore.results import DesignResult, Results
 
-__all__ = ["Column", "columns", "row"]
+__all__ = ["Column", "columns", "late", "row"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,6 +126,19 @@ def row(design: DesignResult, among: Iterable[Column]) -> dict[str, Any]:
                 technology, metric = key.rsplit("__", 1)
                 values[key] = _number(design.found(f"cost:{technology}").get(metric))
     return values
+
+
+def late(results: Results) -> list[str]:
+    """Name the designs that miss their clock, and by how much: their other figures flatter them."""
+    found = []
+    for design in results.designs:
+        for technology in results.technologies:
+            cost = design.found(f"cost:{technology}")
+            clock, delay = _number(cost.get("clock_mhz")), _number(cost.get("delay_ps"))
+            if clock and delay and delay > 1e6 / clock:
+                over = delay - 1e6 / clock
+                found.append(f"{design.name} misses {clock:g} MHz in {technology} by {over:.0f} ps")
+    return found
 
 
 def _number(value: Any) -> float | None:

@@ -4,7 +4,7 @@ import contextlib
 from collections.abc import Callable, Iterator
 from typing import IO, Literal
 
-from minimac.explore.columns import Column, columns, row
+from minimac.explore.columns import Column, columns, late, row
 from minimac.explore.results import Results, StepResult
 from minimac.explore.runner import Step
 
@@ -89,3 +89,5 @@ def table(results: Results, file: IO[str] | None = None) -> None:
     for design in results.designs:
         for step, reason in design.failures.items():
             console.print(f"[red]failed[/]  {escape(f'{design.name} {step}: {reason}')}")
+    for said in late(results):
+        console.print(escape(said))

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from minimac.explore.artefacts import write_whole
-from minimac.explore.columns import Column, columns, row
+from minimac.explore.columns import Column, columns, late, row
 from minimac.explore.pareto import pareto_front
 from minimac.explore.results import Results, load_results
 
@@ -96,6 +96,7 @@ def _html(results: Results) -> str:
         best=_best(shown, rows),
         fronts=fronts,
         splits=splits,
+        late=late(results),
         cards=_cards(shown, rows, results),
         float_accuracy=_first(results, "accuracy", "float_accuracy"),
         samples=_first(results, "accuracy", "samples"),

@@ -312,3 +312,16 @@ def test_modes_may_be_words_or_members():
 def test_what_is_refused(name, numbers, modes, error, message):
     with pytest.raises(error, match=re.escape(message)):
         encode(parse_format(name), numbers, **modes)
+
+
+def test_random_bits_are_for_modes_that_take_some():
+    fmt = parse_format("e4m3fn")
+    assert encode(fmt, [1.0], "rne", "saturate", None).tolist() == [0x38]
+    with pytest.raises(ValueError, match=r"^random_bits must be None with rounding rne, "):
+        encode(fmt, [1.0], random_bits=[1])
+
+
+@pytest.mark.parametrize("values", [[2**53 + 1, 1.5], [2**63 + 1, -1]])
+def test_integers_among_floats_are_exact_or_refused(values):
+    with pytest.raises(ValueError, match="must be exact in float64"):
+        encode(parse_format("fp32"), values)

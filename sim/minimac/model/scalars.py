@@ -61,6 +61,7 @@ def encode(
     values: ArrayLike,
     rounding: Rounding | str = "rne",
     overflow: Overflow | str = "saturate",
+    random_bits: None = None,
 ) -> NDArray[Any]:
     """Return the codes of values, rounded once.
 
@@ -75,6 +76,8 @@ def encode(
     overflow : Overflow or str
         What becomes of a value that is beyond the largest finite one once rounded. In an unsigned
         format so is a value that rounds to a negative number; the last finite one is then 0.
+    random_bits : None
+        Bits for stochastic modes; none of the modes that there are takes any.
 
     Returns
     -------
@@ -86,9 +89,9 @@ def encode(
     TypeError
         If ``values`` are not real numbers.
     ValueError
-        If an integer is not exact in float64, ``fmt`` cannot express what ``overflow`` leads to,
-        NaN has no code and ``overflow`` is not ``saturate`` (which makes it +0), or an infinity
-        would have to wrap.
+        If ``random_bits`` are given, an integer is not exact in float64, ``fmt`` cannot express
+        what ``overflow`` leads to, NaN has no code and ``overflow`` is not ``saturate`` (which
+        makes it +0), or an infinity would have to wrap.
 
     Examples
     --------
@@ -100,6 +103,8 @@ def encode(
     >>> encode(parse_format("int8"), [2.5, -3.5, 200.0], overflow="wrap")
     array([  2, 252, 200], dtype=uint8)
     """
+    if random_bits is not None:
+        raise ValueError(f"random_bits must be None with rounding {rounding}, which is not random")
     to = target(
         fmt, _member(Rounding, rounding, "rounding"), _member(Overflow, overflow, "overflow")
     )
@@ -124,6 +129,7 @@ def convert(
     codes: ArrayLike,
     rounding: Rounding | str = "rne",
     overflow: Overflow | str = "saturate",
+    random_bits: None = None,
 ) -> NDArray[Any]:
     """Turn codes of one format into codes of another, with one rounding.
 
@@ -133,7 +139,7 @@ def convert(
         Formats of ``codes`` and of the result.
     codes : array_like of int, any shape
         Codes, in ``range(2**src.width)``.
-    rounding, overflow
+    rounding, overflow, random_bits
         As in :func:`encode`.
 
     Returns
@@ -152,7 +158,7 @@ def convert(
     >>> convert(parse_format("bf16"), parse_format("e2m1"), [0x3F80, 0xC0A0, 0x7F80])
     array([ 2, 14,  7], dtype=uint8)
     """
-    return encode(dst, decode(src, codes), rounding, overflow)
+    return encode(dst, decode(src, codes), rounding, overflow, random_bits)
 
 
 @functools.cache
@@ -173,7 +179,8 @@ def _read_values(values: ArrayLike) -> NDArray[np.float64]:
         given = np.asarray(values, object)
         if any(type(value) is int and abs(value) >= 2**53 for value in given.flat):
             for value, got in zip(given.flat, array.flat, strict=True):
-                if value != got and value == value:
+                # Python compares its own integers and floats exactly, NumPy does not.
+                if type(value) is int and value != float(got):
                     raise ValueError(f"values must be exact in float64, which {value} is not")
     integers = array.dtype == object and all(type(value) is int for value in array.flat)
     if integers or np.issubdtype(array.dtype, np.integer):

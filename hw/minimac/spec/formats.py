@@ -59,21 +59,9 @@ class Specials(enum.Enum):
 
 
 class Format(ABC):
-    """A set of values and their codes.
+    """A set of values and their codes."""
 
-    Attributes
-    ----------
-    width : int
-        Width of a code, in bits.
-    signed : bool
-        Whether there are negative values.
-    sig_bits : int
-        Width of a significand, in bits.
-    min_exp, max_exp : int
-        Least and greatest exponent of an operand, of the weight of the significand's top bit.
-    """
-
-    signed: bool
+    signed: bool  #: Whether there are negative values.
 
     @property
     @abstractmethod
@@ -124,11 +112,6 @@ class Format(ABC):
     def has_nan(self) -> bool:
         """Whether some codes are NaN."""
         return False
-
-    @property
-    def identifier(self) -> str:
-        """The name as an identifier, for modules and files; formats that differ never share one."""
-        return re.sub(r"[:=]", "_", self.name.replace("-", "m").replace(".", "p"))
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> Any:

@@ -8,6 +8,7 @@ state; ``step`` adds the product to the state.
 import functools
 import operator
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 from typing import Any
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
@@ -25,6 +26,27 @@ from minimac.spec import (
 )
 
 __all__ = ["Accumulator", "ExactAccumulator", "FloatAccumulator", "accumulator_for"]
+
+
+@dataclass(frozen=True)
+class Fraction:
+    """A finite value ``(-1)**sign * magnitude * 2**(base + exponent - (len(magnitude) - 1))``.
+
+    Attributes
+    ----------
+    sign, magnitude, exponent : Value
+        The exponent is unsigned.
+    base : int
+        What ``exponent`` counts from.
+    max_exp : int
+        Greatest exponent of a leading one.
+    """
+
+    sign: Value
+    magnitude: Value
+    exponent: Value
+    base: int
+    max_exp: int
 
 
 class Accumulator(ABC):
@@ -71,6 +93,10 @@ class Accumulator(ABC):
     @abstractmethod
     def step(self, m: Module, pipe: Pipeline, state: data.View, product: data.View) -> data.View:
         """Add a product to a state."""
+
+    @abstractmethod
+    def fraction(self, m: Module, state: data.View) -> Fraction:
+        """Present a state as sign, magnitude and exponent."""
 
     def with_special(self, fields: dict[str, Any]) -> data.StructLayout:
         """Return a layout of these fields, and of ``special`` if there is any."""
@@ -166,6 +192,17 @@ class ExactAccumulator(Accumulator):
             *self.take_special(total, state, product),
         ]
         return total
+
+    def fraction(self, m: Module, state: data.View) -> Fraction:
+        """Return sign and magnitude, with a constant exponent."""
+        spec = self.spec
+        # The most negative sum may need a bit more of magnitude than the largest one.
+        low = -spec.product_range[0] * spec.accumulate.max_terms
+        bits = max(spec.sum_bits - 1, 1, low.bit_length())
+        magnitude = Signal(bits)
+        m.d.comb += magnitude.eq(Mux(state.sum < 0, -state.sum, state.sum))
+        top = spec.lsb_exp + bits - 1
+        return Fraction(state.sum < 0, magnitude, Const(0, 1), top, top)
 
 
 def _shift_range(spec: Arithmetic) -> int:
@@ -372,6 +409,11 @@ class FloatAccumulator(Accumulator):
             *self.take_special(result, total),
         ]
         return result
+
+    def fraction(self, m: Module, state: data.View) -> Fraction:
+        """Return the fields of the state."""
+        low, high = self.spec.acc_min_exp, self.spec.acc_max_exp
+        return Fraction(state.sign, state.magnitude, state.exponent, low, high)
 
 
 def accumulator_for(spec: Arithmetic) -> Accumulator:

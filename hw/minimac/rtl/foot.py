@@ -1,28 +1,15 @@
 """The foot of a column: one exact normalisation and one rounding, from a state to a code."""
 
-from dataclasses import dataclass
-
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from minimac.rtl.accumulator import ExactAccumulator, FloatAccumulator, accumulator_for
+from minimac.rtl.accumulator import ExactAccumulator, accumulator_for
 from minimac.rtl.round import round_up
 from minimac.rtl.shift import leading_zeros, shift_left, shift_right_sticky
 from minimac.spec import Arithmetic, FixedPoint, Minifloat, Overflow, Rounding
 
 __all__ = ["Foot"]
-
-
-@dataclass(frozen=True)
-class _Fraction:
-    """A value ``(-1)**sign * magnitude * 2**(exponent - (len(magnitude) - 1))``."""
-
-    sign: Value
-    magnitude: Value
-    exponent: Value  #: Unsigned, less ``base``.
-    base: int
-    max_exp: int  #: Greatest exponent of a leading one.
 
 
 class Foot(wiring.Component):
@@ -60,25 +47,8 @@ class Foot(wiring.Component):
             m.d.comb += self.code.eq(self._to_fixed(m, out))
         return m
 
-    def _fraction(self, m: Module) -> _Fraction:
-        """Present the state as sign and magnitude."""
-        state, spec = self.state, self.spec
-        if isinstance(self.accumulator, FloatAccumulator):
-            return _Fraction(
-                state.sign, state.magnitude, state.exponent, spec.acc_min_exp, spec.acc_max_exp
-            )
-        assert isinstance(self.accumulator, ExactAccumulator)
-        # The most negative sum may need all bits of the magnitude but the sign's.
-        bits = max(spec.sum_bits - 1, 1)
-        low = -spec.product_range[0] * spec.accumulate.max_terms
-        bits = max(bits, low.bit_length())
-        magnitude = Signal(bits)
-        m.d.comb += magnitude.eq(Mux(state.sum < 0, -state.sum, state.sum))
-        top = spec.lsb_exp + bits - 1
-        return _Fraction(state.sum < 0, magnitude, Const(0, 1), top, top)
-
     def _to_minifloat(self, m: Module, out: Minifloat) -> Value:
-        x = self._fraction(m)
+        x = self.accumulator.fraction(m, self.state)
         nonzero = x.magnitude.any()
 
         # Position of the top bit above that of the least normal; negative: below.
@@ -243,7 +213,7 @@ class Foot(wiring.Component):
 
     def _wrapped_fraction(self, m: Module, out: FixedPoint) -> Value:
         """Round a float state to units of ``2**out.lsb_exp``, and keep the low bits."""
-        x = self._fraction(m)
+        x = self.accumulator.fraction(m, self.state)
         # How far the magnitude goes to the left for its lowest bit to weigh one unit.
         offset = x.base - (len(x.magnitude) - 1) - out.lsb_exp
         reach = abs(offset) + (1 << len(x.exponent))
@@ -268,7 +238,7 @@ class Foot(wiring.Component):
 
     def _shifted_fraction(self, m: Module, out: FixedPoint) -> Value:
         """Round a float state to units of ``2**out.lsb_exp``, in two's complement."""
-        x = self._fraction(m)
+        x = self.accumulator.fraction(m, self.state)
         # One bit more than out has tells that the value is too large.
         bits = min(max(x.max_exp - out.lsb_exp + 1, 1), out.width + 1)
         zeros = leading_zeros(m, x.magnitude)

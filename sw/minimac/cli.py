@@ -290,13 +290,12 @@ def simulate(
     changes: Changes = None,
 ) -> None:
     """Check the circuit of a design, bit by bit, against the model."""
-    _one_of("--simulator", simulator, ("verilator", "icarus"))
-    loaded = _load(design, changes)
-
-    from minimac.bench import SimulationError
+    from minimac.bench import SIMULATORS, SimulationError
     from minimac.bench import simulate as run
     from minimac.explore import check_simulator, make_folder
 
+    _one_of("--simulator", simulator, SIMULATORS)
+    loaded = _load(design, changes)
     check_simulator(simulator)
 
     build_dir = make_folder(Path("build") / loaded.name / "simulate")

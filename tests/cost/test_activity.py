@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from minimac.cost.activity import LANES, energy, simulate
+from minimac.bench.traffic import LANES
+from minimac.cost.activity import energy, simulate
 from minimac.cost.boolean import truth_table
 from minimac.cost.netlist import NetlistError, flatten
 from minimac.cost.synthesis import synthesise

@@ -140,15 +140,10 @@ class ExactAccumulator(Accumulator):
         unit = f"two's complement, in units of 2**{self.spec.lsb_exp}"
         return {"sum": unit} | self.special_meaning
 
-    @property
-    def _addend_bits(self) -> int:
-        low, high = self.spec.product_range
-        return max((-low - 1).bit_length() if low < 0 else 0, high.bit_length()) + 1
-
     def multiply(self, m: Module, pipe: Pipeline, a: Value, b: Value) -> data.View:
         """Multiply, and shift the product to its place in the fixed-point sum."""
         spec = self.spec
-        aligned = Signal(self.with_special({"addend": signed(self._addend_bits)}))
+        aligned = Signal(self.with_special({"addend": signed(self.spec.bits_for(1))}))
         if self._fixed:
             # Two's complement all the way: magnitudes would cost a negation on either side.
             left, right = (

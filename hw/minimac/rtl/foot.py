@@ -34,9 +34,7 @@ class Foot(wiring.Component):
     def __init__(self, spec: Arithmetic) -> None:
         self.spec = spec
         self.accumulator = accumulator_for(spec)
-        super().__init__(
-            {"state": In(self.accumulator.state_layout), "code": Out(max(spec.out.width, 1))}
-        )
+        super().__init__({"state": In(self.accumulator.state_layout), "code": Out(spec.out.width)})
 
     def elaborate(self, platform):
         m = Module()

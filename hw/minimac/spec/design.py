@@ -174,7 +174,11 @@ class Arithmetic:
         >>> Arithmetic(a=int8, b=int8, out=int8, accumulate=exact).sum_bits
         22
         """
-        low, high = (end * self.accumulate.max_terms for end in self.product_range)
+        return self.bits_for(self.accumulate.max_terms)
+
+    def bits_for(self, terms: int) -> int:
+        """Width of every sum of so many products in two's complement, in bits."""
+        low, high = (end * terms for end in self.product_range)
         return max((-low - 1).bit_length() if low < 0 else 0, high.bit_length()) + 1
 
     @property

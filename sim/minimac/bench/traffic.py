@@ -10,10 +10,13 @@ from numpy.typing import NDArray
 from minimac.rtl import describe, plan
 from minimac.spec import Design, Systolic
 
-__all__ = ["Pass", "PortPacker", "Waveform", "passes", "waveforms"]
+__all__ = ["LANES", "Pass", "PortPacker", "Waveform", "passes", "waveforms"]
 
 Codes = NDArray[np.int64]
 Words = NDArray[np.uint64]
+
+#: Streams that run at once: the bits of a word.
+LANES = 64
 
 
 @dataclass(frozen=True)
@@ -159,15 +162,14 @@ def waveforms(design: Design, a: Codes, b: Codes) -> Generator[Waveform, Mapping
         )
     if isinstance(design, Systolic):
         groups = -(-b.shape[1] // design.array.columns)
-        for first in range(0, groups, _LANES):
+        for first in range(0, groups, LANES):
             start = first * design.array.columns
-            group = b[:, start : start + _LANES * design.array.columns]
+            group = b[:, start : start + LANES * design.array.columns]
             yield from _array_waveforms(design, a, group)
     else:
         yield _mac_waveform(design, a, b)
 
 
-_LANES = 64
 _FEWEST_ROWS = 256  # that a lane takes, if there are as many
 
 
@@ -235,7 +237,7 @@ def _array_waveforms(
     by_group: dict[int, list[Pass]] = {}
     for tile in passes(design, a, b):
         by_group.setdefault(tile.columns.start, []).append(tile)
-    shares = _shares(len(a), _LANES // len(by_group), _FEWEST_ROWS)
+    shares = _shares(len(a), LANES // len(by_group), _FEWEST_ROWS)
     partial: Words | None = None
     for tiles in zip(*by_group.values(), strict=True):
         # A lane for each group of columns and each share of the rows.
@@ -264,7 +266,7 @@ def _array_waveforms(
 
 
 def _mac_waveform(design: Design, a: Codes, b: Codes) -> Waveform:
-    shares = _shares(len(a), _LANES, 1)
+    shares = _shares(len(a), LANES, 1)
     tape = _Tape(design, len(shares))
     k, n = b.shape
     for share in shares.T:

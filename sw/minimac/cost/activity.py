@@ -13,14 +13,12 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from minimac.bench.traffic import LANES
 from minimac.cost.boolean import decompose, truth_table
 from minimac.cost.netlist import ONE, Netlist, NetlistError
 from minimac.cost.technology import Cell
 
-__all__ = ["LANES", "Activity", "Energy", "energy", "simulate"]
-
-#: Streams that are simulated at once: the bits of a word.
-LANES = 64
+__all__ = ["Activity", "Energy", "energy", "simulate"]
 
 Ints = NDArray[np.int32]
 Words = NDArray[np.uint64]

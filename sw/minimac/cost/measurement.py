@@ -319,7 +319,8 @@ def _with_energy(
     operands: Operands | None,
     with_glitches: bool,
 ) -> Cost:
-    from minimac.cost.activity import LANES, energy
+    from minimac.bench.traffic import LANES
+    from minimac.cost.activity import energy
 
     products = [_made_up(design)] if operands is None else operands
     activity, macs = _activity(design, netlist, products, glitches=False)
@@ -365,8 +366,8 @@ def _activity(
 
     Lanes that are not in use repeat others, which counts on both sides: as activity and as MACs.
     """
-    from minimac.bench.traffic import waveforms
-    from minimac.cost.activity import LANES, Activity, simulate
+    from minimac.bench.traffic import LANES, waveforms
+    from minimac.cost.activity import Activity, simulate
 
     toggles = np.zeros(netlist.nets, np.int64)
     cycles, periods, macs = 0, 0, 0.0

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from minimac.rtl import describe, plan, to_verilog
+from minimac.rtl import create, describe, plan, to_verilog
 from minimac.spec import SpecError, load_design
 
 FLOAT = {"kind": "float", "width": 16, "normalize": "approx(1,2)"}
@@ -121,3 +121,57 @@ def test_auto_takes_as_many_stages_as_the_clock_asks_for(technology, clock_mhz, 
     assert (
         plan(design(pipeline="auto", technology=technology, clock_mhz=clock_mhz)).latency == latency
     )
+
+
+EXACT = {"kind": "exact"}
+NO_CIRCUIT = [
+    (
+        {"accumulate": {"kind": "fixed", "format": "int32"}},
+        "accumulate.kind: no circuit for fixed yet; use exact or float",
+    ),
+    (
+        {"accumulate": {"kind": "fixed", "format": "int32", "chunk": 4, "outer": EXACT}},
+        "accumulate.kind: no circuit for fixed yet; use exact or float",
+    ),
+    (
+        {"accumulate": {"kind": "rounded", "format": "fp32"}},
+        "accumulate.kind: no circuit for rounded yet; use exact or float",
+    ),
+    (
+        {"accumulate": {"kind": "fused", "group": 4, "frac_bits": 9}},
+        "accumulate.kind: no circuit for fused yet; use exact or float",
+    ),
+    (
+        {"accumulate": "hopper_fp16"},
+        "accumulate.kind: no circuit for fused yet; use exact or float",
+    ),
+    *(
+        ({"product": product}, f"product: no circuit for {product} yet; use exact")
+        for product in ("lmul", "lmul_add", "mitchell")
+    ),
+    *(
+        ({"out_round": mode}, f"out_round: no circuit for {mode} yet; use another mode")
+        for mode in ("sr_a", "sr_b", "sr_c")
+    ),
+    *(
+        (
+            {key: name, "accumulate": EXACT},
+            f"{key}: no circuit for {name} yet; use a minifloat or fixed-point format",
+        )
+        for key in ("a", "b")
+        for name in ("e8m0", "nf4", "bin", "lut:e2m1:9017", "khot2:s0.7", "mxfp4", "dfp16")
+    ),
+    (
+        {"a": "mxfp8_e4m3", "b": "mxfp8_e4m3", "accumulate": {"kind": "rounded", "format": "fp32"}},
+        "accumulate.kind: no circuit for rounded yet; use exact or float",
+    ),
+]
+
+
+@pytest.mark.parametrize("unit", ["mac", "systolic"])
+@pytest.mark.parametrize(("changes", "message"), NO_CIRCUIT)
+def test_what_has_no_circuit_is_refused(unit, changes, message):
+    refused = design(unit, **changes)  # a design, and no circuit
+    for use in (plan, create, describe, to_verilog):
+        with pytest.raises(SpecError, match=f"^{re.escape(message)}$"):
+            use(refused)

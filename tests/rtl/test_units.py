@@ -61,7 +61,7 @@ OUTS = [
     "int4",
 ]
 NORMALIZATIONS = ["exact", "none", "approx(1,1)", "approx(1,2)", "approx(2,2)", "approx(3,1)"]
-ROUNDINGS = [str(rounding) for rounding in Rounding]
+ROUNDINGS = [str(mode) for mode in Rounding if not mode.stochastic]
 
 
 def draw_design(rng):

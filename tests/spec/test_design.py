@@ -13,9 +13,12 @@ from minimac.spec import (
     Arithmetic,
     ArrayShape,
     ExactAccumulation,
+    FixedAccumulation,
     FloatAccumulation,
+    FusedAccumulation,
     Mac,
     Normalization,
+    RoundedAccumulation,
     Rounding,
     SpecError,
     Systolic,
@@ -47,7 +50,7 @@ def arithmetic(a="bf16", b="bf16", out="bf16", accumulate=None, **options):
 
 
 @functools.cache
-def products(a, b):
+def products(a, b, kind="exact"):
     """Finite products of all pairs of codes."""
     fmt_a, fmt_b = parse_format(a), parse_format(b)
     codes = [
@@ -58,11 +61,17 @@ def products(a, b):
         ]
         for fmt in (fmt_a, fmt_b)
     ]
-    found = {oracle.product(fmt_a, x, fmt_b, y) for x, y in itertools.product(*codes)}
+    found = {oracle.product(fmt_a, x, fmt_b, y, kind) for x, y in itertools.product(*codes)}
     return [term for term in found if isinstance(term, oracle.Term)]
 
 
-@pytest.mark.parametrize(("a", "b"), [*PAIRS, ("int4", "uint3"), ("e2m3", "int8")])
+@pytest.mark.parametrize(
+    ("a", "b"),
+    [
+        *(*PAIRS, ("int4", "uint3"), ("e2m3", "int8"), ("nf4:e3m2", "khot2:s0.3")),
+        *(("bin", "tern"), ("lut:e2m1:078f", "e2m1"), ("e8m0", "e2m1"), ("e8m0", "e8m0")),
+    ],
+)
 def test_derived_quantities_of_products(a, b):
     unit = arithmetic(a, b)
     terms = products(a, b)
@@ -70,9 +79,99 @@ def test_derived_quantities_of_products(a, b):
     lsb = Fraction(2) ** unit.lsb_exp
     assert {term.width for term in terms} == {unit.product_bits}
     exponents = [term.exponent for term in terms]
-    assert (unit.product_min_exp, unit.product_max_exp) == (min(exponents), max(exponents))
+    limits = unit.product_min_exp, unit.product_max_exp
+    if a.startswith(("lut", "nf4")):  # whose values do not reach the ends of their format
+        assert limits[0] <= min(exponents) <= max(exponents) <= limits[1]
+    else:
+        assert limits == (min(exponents), max(exponents))
     assert tuple(end * lsb for end in unit.product_range) == (min(numbers), max(numbers))
     assert all((number / lsb).denominator == 1 for number in numbers)
+
+
+APPROXIMATE = [
+    *("e2m1", "e1m1", "e3m2", "e4m3fn", "e4m1ieee", "e3m2fnuz", "e2m4ieee", "e1m5", "e4m1"),
+    *("ue4m3fn", "ue3m2p3109", "e3m2p3109", "e3m2fn:ftz", "e2m1:ftz", "e3m3fn:bias=6"),
+    *("e2m1:bias=-3", "e3m2:bias=5", "e3m2:bias=7", "e3m2:bias=30", "ue3m3:bias=0"),
+]
+KINDS = ["lmul", "lmul_add", "mitchell"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("name", APPROXIMATE)
+def test_derived_quantities_of_approximate_products(name, kind):
+    unit = arithmetic(name, name, product=kind)
+    terms = products(name, name, kind)
+    numbers = [oracle.exact(term) for term in terms]
+    lsb = Fraction(2) ** unit.lsb_exp
+    assert {term.width for term in terms} == {unit.product_bits}
+    assert all(term.significand < 2**unit.product_bits for term in terms)
+    exponents = [term.exponent for term in terms]
+    assert unit.product_min_exp == min(exponents)
+    assert max(exponents) <= unit.product_max_exp
+    if "bias" not in name:  # where sums of codes reach all that there are
+        assert unit.product_max_exp == max(exponents)
+    assert tuple(end * lsb for end in unit.product_range) == (min(numbers), max(numbers))
+    assert all((number / lsb).denominator == 1 for number in numbers)
+    assert unit.has_nan == unit.a.has_nan
+    assert unit.has_infinities == unit.a.has_infinities
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_products_that_are_all_zero(kind):
+    """Without a normal number, or with codes that add up to less than one."""
+    for name in ("ue1m1p3109", "e2m1:bias=200"):
+        unit = arithmetic(name, name, product=kind)
+        low, high = unit.product_range
+        numbers = [oracle.exact(term) for term in products(name, name, kind)]
+        lsb = Fraction(2) ** unit.lsb_exp
+        assert low * lsb <= min(numbers)
+        assert max(numbers) <= high * lsb
+
+
+BLOCKS = [
+    ("block:e2m1:scale=ue3m2fn", "block:int3:scale=ue2m2"),
+    ("block:e2m1:scale=ue3m2fn", "int4"),
+    ("int3:sym", "block:e2m0:scale=ue3m0"),
+    ("block:int3:scale=e2m2", "block:int3:scale=e2m2"),  # scales with a sign
+    ("block:int3:scale=e2m2fnuz", "uint3"),
+    ("block:lut:e2m1:124:scale=ue2m1", "e2m1"),  # nothing is zero but scales
+    ("block:bin:scale=ue2m1p3109", "block:tern:scale=ue2m1:ftz"),
+]
+
+
+def finite(name):
+    return [v for v in oracle.values(parse_format(name)) if isinstance(v, Fraction)]
+
+
+def scaled(name):
+    """Values of a format, those of elements of a block with every finite scale."""
+    fmt = parse_format(name)
+    if not hasattr(fmt, "scale"):
+        return {*finite(name), *([Fraction(0)] if Special.MINUS_ZERO in oracle.values(fmt) else [])}
+    zero = {Fraction(0)} if Special.MINUS_ZERO in oracle.values(fmt.element) else set()
+    elements = {*finite(fmt.element.name), *zero}
+    return {x * y for x in elements for y in finite(fmt.scale.name)}
+
+
+@pytest.mark.parametrize(("a", "b"), BLOCKS)
+@pytest.mark.parametrize("max_terms", [1, 5, 64])
+def test_derived_quantities_of_scaled_products(a, b, max_terms):
+    unit = arithmetic(a, b, accumulate=ExactAccumulation(max_terms=max_terms))
+    lsb = Fraction(2) ** unit.lsb_exp
+    numbers = {x * y / lsb for x in scaled(a) for y in scaled(b)}
+    assert all(number.denominator == 1 for number in numbers)
+    assert unit.product_range == (min(numbers), max(numbers))
+    low, high = min(numbers) * max_terms, max(numbers) * max_terms
+    assert -(2 ** (unit.sum_bits - 1)) <= low
+    assert high < 2 ** (unit.sum_bits - 1)
+    assert low < -(2 ** (unit.sum_bits - 2)) or high >= 2 ** (unit.sum_bits - 2)
+
+
+@pytest.mark.parametrize("scale", ["e8m0", "ue3m2", "e5m2"])
+def test_lsb_of_scaled_products(scale):
+    unit = arithmetic(f"block:e2m1:scale={scale}", f"mxint8:scale={scale}")
+    least = min(v for v in finite(scale) if v > 0)
+    assert Fraction(2) ** unit.lsb_exp == Fraction(1, 2) / 64 * least**2
 
 
 @pytest.mark.parametrize(
@@ -88,6 +187,31 @@ def test_derived_quantities_of_products(a, b):
 )
 def test_specials(a, b, nan, infinities):
     unit = arithmetic(a, b)
+    assert (unit.has_nan, unit.has_infinities) == (nan, infinities)
+
+
+@pytest.mark.parametrize(
+    ("accumulate", "nan", "infinities"),
+    [
+        (RoundedAccumulation(format=parse_format("fp32")), True, True),
+        (RoundedAccumulation(format=parse_format("e8m23")), False, False),
+        (RoundedAccumulation(format=parse_format("e8m23fn")), False, False),  # it saturates
+        (FusedAccumulation(group=4, frac_bits=9), True, True),
+        (FixedAccumulation(format=parse_format("int8")), False, False),
+        (
+            FixedAccumulation(
+                format=parse_format("int8"),
+                chunk=4,
+                outer=RoundedAccumulation(format=parse_format("bf16")),
+            ),
+            True,
+            True,
+        ),
+    ],
+)
+def test_specials_of_accumulators(accumulate, nan, infinities):
+    """A state that overflows becomes infinite, and infinities of both signs NaN."""
+    unit = arithmetic("int8", "e2m1", accumulate=accumulate)
     assert (unit.has_nan, unit.has_infinities) == (nan, infinities)
 
 
@@ -115,7 +239,7 @@ def reached_exponents(unit):
         after = {
             oracle.step(acc, state, term)
             for state in front
-            for term in products(unit.a.name, unit.b.name)
+            for term in products(unit.a.name, unit.b.name, str(unit.product))
         }
         front = after - seen
         if not front:
@@ -125,8 +249,8 @@ def reached_exponents(unit):
     return min(exponents), max(exponents)
 
 
-def float_units(a, b, more_bits, guard_sticky, normalize, rounds, max_terms):
-    width = arithmetic(a, b).product_bits
+def float_units(a, b, more_bits, guard_sticky, normalize, rounds, max_terms, product="exact"):
+    width = arithmetic(a, b, product=product).product_bits
     for more, (guard, sticky), words, mode, terms in itertools.product(
         more_bits, guard_sticky, normalize, rounds, max_terms
     ):
@@ -138,7 +262,26 @@ def float_units(a, b, more_bits, guard_sticky, normalize, rounds, max_terms):
             round=Rounding(mode),
             max_terms=terms,
         )
-        yield arithmetic(a, b, accumulate=acc)
+        yield arithmetic(a, b, accumulate=acc, product=product)
+
+
+@pytest.mark.parametrize("product", KINDS)
+@pytest.mark.parametrize("name", ["e2m1", "e1m1", "e1m2", "e2m1:ftz", "ue2m1", "e2m1:bias=3"])
+def test_exponents_of_states_of_approximate_products_are_in_range(name, product):
+    units = float_units(
+        name,
+        name,
+        more_bits=(0, 1),
+        guard_sticky=((0, False), (1, True)),
+        normalize=("exact", "approx(1,1)", "none"),
+        rounds=("truncate", "up"),
+        max_terms=(6,),
+        product=product,
+    )
+    for unit in units:
+        low, high = reached_exponents(unit)
+        assert unit.acc_min_exp <= low, unit
+        assert high <= unit.acc_max_exp, unit
 
 
 @pytest.mark.parametrize(("a", "b"), PAIRS)
@@ -230,7 +373,10 @@ def test_wrong_accumulation(call, message):
             "e4m3fn",
             "int8",
             "wrap",
-            "wrap cannot express the NaN or infinity that e4m3fn and e4m3fn lead to; use saturate",
+            (
+                "wrap cannot express the NaN or infinity that e4m3fn x e4m3fn -> int8, exact can "
+                "lead to; use saturate"
+            ),
         ),
         ("int8", "e2m1", "nan", "nan needs an out with NaN, which e2m1 has not"),
         ("int8", "int8", "nan", "nan needs an out with NaN, which int8 has not"),

@@ -1,16 +1,21 @@
 """Tests of :mod:`minimac.spec.formats`."""
 
 import itertools
+import random
 import re
 from fractions import Fraction
 
 import pytest
 
 import oracle
-from minimac.spec import FixedPoint, Minifloat, SpecError, Specials, parse_format
+from minimac.spec import ExponentOnly, FixedPoint, Minifloat, SpecError, Specials, parse_format
 from oracle import INFINITIES, Special
 
-GRAMMAR = "eXmY with fn, ieee, fnuz, p3109 or p3109f; sI.F or uI.F; intN or uintN"
+GRAMMAR = (
+    "e8m0; eXmY or ueXmY with fn, ieee, fnuz, p3109 or p3109f; sI.F, uI.F, intN or uintN; "
+    "nf4, dynamic8, powerN:a=A, bin or lut:FORMAT:HEX; khotN:FIXED; "
+    "mxfp8_e4m3, mxint8, nvfp4, bfp16, dfpN or block:ELEMENT:size=N:scale=S"
+)
 
 
 def legal(build, *arguments, **options):
@@ -244,7 +249,7 @@ def test_special_codes_of_every_small_minifloat():
             "uint8:sym",
             "format 'uint8:sym': sym is for signed formats; an unsigned one has no negative code",
         ),
-        ("x" * 65, "a format's name has at most 64 characters, not 65"),
+        ("x" * 4097, "a format's name has at most 4096 characters, not 4097"),
         (7, "a format must be a name, not 7"),
         (None, "a format must be a name, not None"),
     ],
@@ -297,3 +302,62 @@ def test_names_of_far_binary_points_parse_back():
         assert parse_format(fmt.name) == fmt
     with pytest.raises(SpecError, match="must be -999 to 999"):
         FixedPoint(True, 1002, -1000)
+
+
+@pytest.mark.parametrize("bits", range(1, 8))
+def test_values_of_all_codes_of_every_small_format(bits):
+    for fmt in SMALL:
+        if fmt.width != bits:
+            continue
+        lsb = Fraction(2) ** fmt.lsb_exp
+        for code, number in enumerate(oracle.values(fmt)):
+            valid = oracle.is_valid(fmt, code)
+            assert fmt.holds(code) == valid, (fmt.name, code)
+            if number is Special.MINUS_ZERO:
+                number = Fraction(0)
+            if isinstance(number, Fraction):
+                assert fmt.lsbs(code) * lsb == number, (fmt.name, code)
+                continue
+            with pytest.raises(SpecError, match=re.escape(fmt.name)):
+                fmt.lsbs(code)
+
+
+@pytest.mark.parametrize("name", ["e4m3fn", "ue4m3fn", "bf16", "int8", "int8:sym", "uint8", "e8m0"])
+def test_what_is_out_of_range_is_no_code(name):
+    fmt = parse_format(name)
+    for code in (-1, 1 << fmt.width, -(1 << fmt.width - 1), 1 << 40, -(1 << 40)):
+        assert not fmt.holds(code)
+        with pytest.raises(SpecError, match=f" of {name}( is not a finite number)?$"):
+            fmt.lsbs(code)
+
+
+@pytest.mark.parametrize("name", ["fp32", "tf32", "fp16:ftz", "int32", "uint32", "s-2.30", "u0.24"])
+def test_values_of_codes_of_large_formats(name, seed):
+    fmt = parse_format(name)
+    rng = random.Random(seed)
+    top = 1 << fmt.width
+    for code in [0, 1, top // 2 - 1, top // 2, top - 1, *(rng.randrange(top) for _ in range(300))]:
+        number = oracle.value(fmt, code)
+        if number is Special.MINUS_ZERO:
+            number = Fraction(0)
+        if isinstance(number, Fraction):
+            assert fmt.lsbs(code) * Fraction(2) ** fmt.lsb_exp == number
+        else:
+            with pytest.raises(SpecError, match="is not a finite number"):
+                fmt.lsbs(code)
+
+
+def test_exponents_only():
+    """OCP MX 1.0, 5.4.1: powers of two, and NaN."""
+    e8m0 = ExponentOnly()
+    assert (e8m0.name, e8m0.width, e8m0.signed, e8m0.sig_bits) == ("e8m0", 8, False, 1)
+    assert (e8m0.min_exp, e8m0.max_exp, e8m0.lsb_exp) == (-127, 127, -127)
+    lsb = Fraction(2) ** e8m0.lsb_exp
+    values = [e8m0.lsbs(code) * lsb for code in range(255)]
+    assert values == [oracle.value(e8m0, code) for code in range(255)]
+    assert (e8m0.min_lsbs * lsb, e8m0.max_lsbs * lsb) == (min(values), max(values))
+    assert (e8m0.has_nan, e8m0.has_infinities, e8m0.nan_code) == (True, False, 255)
+    assert [code for code in range(-1, 257) if e8m0.holds(code)] == [*range(256)]
+    with pytest.raises(SpecError, match=r"^code 0xff of e8m0 is not a finite number$"):
+        e8m0.lsbs(255)
+    assert parse_format("e8m0f") == Minifloat(8, 0)  # which has a zero and a sign

@@ -1,13 +1,28 @@
 """Tests of :mod:`minimac.spec.loading`: what is wrong is said, in one line."""
 
+import random
 import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
-from minimac.spec import UNITS, Design, SpecError, load_design, parse_format
+from minimac.spec import (
+    PRESETS,
+    UNITS,
+    Accumulation,
+    Design,
+    FusedAccumulation,
+    Overflow,
+    Product,
+    RoundedAccumulation,
+    Rounding,
+    SpecError,
+    load_design,
+    parse_format,
+)
 
 GOOD = """\
 name: mine
@@ -23,9 +38,10 @@ clock_mhz: 100
 """
 KEYS = (
     "pipeline, technology, clock_mhz, a, b, out, accumulate, product, out_round, out_overflow, "
-    "name, array"
+    "within, name, array"
 )
-MODES = "'rne', 'rna', 'truncate', 'up', 'down' or 'odd'"
+KINDS = "exact, fixed, rounded, float, fused"
+MODES = "'rne', 'rna', 'truncate', 'up', 'down', 'odd', 'sr_a', 'sr_b' or 'sr_c'"
 NORMAL = "exact, none or approx(k,l) with k and l at least 1"
 NO_CONSTRUCTOR = "could not determine a constructor for the tag 'tag:yaml.org,2002"
 QUOTES = "(inside { } it needs quotes)"
@@ -87,7 +103,7 @@ def test_there_are_examples():
         (
             "kind: float, ",
             "",
-            "accumulate.kind: is missing; it must be one of exact, float",
+            f"accumulate.kind: is missing; it must be one of {KINDS}",
         ),
         # Words that name nothing.
         (
@@ -100,7 +116,7 @@ def test_there_are_examples():
         (
             "kind: float",
             "kind: flaot",
-            "accumulate.kind: must be one of exact, float, not 'flaot'",
+            f"accumulate.kind: must be one of {KINDS}, not 'flaot'",
         ),
         (
             "width: 16",
@@ -369,3 +385,402 @@ def test_array_of_a_unit_without_one():
                 "array": {"rows": 2},
             }
         )
+
+
+MAC = {"name": "m", "unit": "mac", "a": "e4m3fn", "b": "e4m3fn", "out": "bf16"}
+FIXED = {"kind": "fixed", "format": "int16"}
+FUSED = {"kind": "fused", "group": 4, "frac_bits": 9}
+MX = {"a": "mxfp8_e4m3", "b": "mxfp8_e4m3"}
+
+
+def chunked(**outer):
+    return {"accumulate": FIXED | {"chunk": 4, "outer": outer}}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        # fixed
+        ({"accumulate": {"kind": "fixed"}}, "accumulate.format: is missing; this key is required"),
+        (
+            {"accumulate": FIXED | {"format": "bf16"}},
+            "accumulate: format must be fixed point, not bf16",
+        ),
+        (
+            {"accumulate": FIXED | {"format": "int61"}},
+            "accumulate.format: format 'int61': a format has at most 32 bits, not 61",
+        ),
+        (
+            {"accumulate": FIXED | {"round": "sr_a"}},
+            "accumulate: round must not be stochastic, as sr_a is",
+        ),
+        (
+            {"accumulate": FIXED | {"overflow": "infinity"}},
+            "accumulate: overflow must be saturate or wrap, not infinity",
+        ),
+        (
+            {"accumulate": FIXED | {"overflow": "clip"}},
+            ("accumulate.overflow: must be 'saturate', 'infinity', 'nan' or 'wrap', not 'clip'"),
+        ),
+        (
+            {"accumulate": FIXED | {"max_terms": 4}},
+            ("accumulate.max_terms: unknown key; known are format, round, overflow, chunk, outer"),
+        ),
+        (
+            {"accumulate": FIXED | {"chunk": 4}},
+            "accumulate: chunk and outer go together: the sum of a chunk is a term of outer",
+        ),
+        (
+            {"accumulate": FIXED | {"chunk": "4", "outer": {"kind": "exact"}}},
+            "accumulate.chunk: must be a valid integer, not '4'",
+        ),
+        (
+            {"accumulate": FIXED | {"chunk": 0, "outer": {"kind": "exact"}}},
+            "accumulate: chunk must be 1 to 2**30, not 0",
+        ),
+        # ... and what is inside it
+        (chunked(), f"accumulate.outer.kind: is missing; it must be one of {KINDS}"),
+        (chunked(kind="flaot"), f"accumulate.outer.kind: must be one of {KINDS}, not 'flaot'"),
+        (chunked(kind="float"), "accumulate.outer.width: is missing; this key is required"),
+        (
+            chunked(kind="float", width=15),
+            "accumulate: outer.width must be at least 16 to hold a sum of int16, not 15",
+        ),
+        (
+            chunked(kind="float", width=20, normalise="exact"),
+            "accumulate.outer.normalise: unknown key; did you mean 'normalize'?",
+        ),
+        (
+            chunked(kind="float", width=20, guard=-1),
+            "accumulate.outer: guard must be at least 0, not -1",
+        ),
+        (
+            chunked(kind="rounded", format="bf61"),
+            "accumulate.outer.format: unknown format 'bf61'; did you mean 'bf16'?",
+        ),
+        (
+            chunked(kind="rounded", format="int8"),
+            "accumulate.outer: format must be a signed minifloat, not int8",
+        ),
+        (
+            chunked(**FIXED, chunk=2, outer={"kind": "exact"}),
+            "accumulate: outer must not have chunks of its own",
+        ),
+        (
+            chunked(**FIXED, chunk=2, outer={"kind": "exact", "terms": 2}),
+            "accumulate.outer.outer.terms: unknown key; did you mean 'max_terms'?",
+        ),
+        (
+            {"accumulate": FIXED | {"chunk": 4, "outer": "hopper_fp8"}},
+            "accumulate.outer: must be a mapping, not 'hopper_fp8'",
+        ),
+        # rounded
+        (
+            {"accumulate": {"kind": "rounded"}},
+            "accumulate.format: is missing; this key is required",
+        ),
+        (
+            {"accumulate": {"kind": "rounded", "format": "ue4m3fn"}},
+            "accumulate: format must be a signed minifloat, not ue4m3fn",
+        ),
+        (
+            {"accumulate": {"kind": "rounded", "format": "fp32", "round": "sr_b"}},
+            "accumulate: round must not be stochastic, as sr_b is",
+        ),
+        (
+            {"accumulate": {"kind": "rounded", "format": "fp32", "max_terms": 3}},
+            "accumulate.max_terms: unknown key; known are format, round",
+        ),
+        # fused
+        ({"accumulate": {"kind": "fused"}}, "accumulate.group: is missing; this key is required"),
+        (
+            {"accumulate": {"kind": "fused", "group": 4}},
+            "accumulate.frac_bits: is missing; this key is required",
+        ),
+        ({"accumulate": FUSED | {"group": 0}}, "accumulate: group must be at least 1, not 0"),
+        (
+            {"accumulate": FUSED | {"frac_bits": -1}},
+            "accumulate: frac_bits must be at least 0, not -1",
+        ),
+        (
+            {"accumulate": FUSED | {"frac_bits": 60}},
+            "accumulate: frac_bits 60 and group 4 make sums of 65 bits; 62 are the most",
+        ),
+        (
+            {"accumulate": FUSED | {"group": 1 << 70}},
+            (
+                "accumulate: frac_bits 9 and group 1180591620717411303424 make sums of 82 bits; "
+                "62 are the most"
+            ),
+        ),
+        (
+            {"accumulate": FUSED | {"out_frac_bits": 24}},
+            "accumulate: out_frac_bits must be 0 to 23, those of fp32, not 24",
+        ),
+        (
+            {"accumulate": FUSED | {"out_frac_bits": 0}},
+            (
+                "accumulate: out_frac_bits: an ieee format needs at least 2 exponent bits and 1 "
+                "mantissa bit"
+            ),
+        ),
+        (
+            {"accumulate": FUSED | {"out_frac_bits": 9.0}},
+            "accumulate.out_frac_bits: must be a valid integer, not 9.0",
+        ),
+        (
+            {"accumulate": FUSED | {"format": "int8"}},
+            "accumulate: format must be a signed minifloat, not int8",
+        ),
+        (
+            {"accumulate": FUSED | {"round": "sr_c"}},
+            "accumulate: round must not be stochastic, as sr_c is",
+        ),
+        # presets
+        (
+            {"accumulate": "hopper_fp9"},
+            (
+                "accumulate: must be a mapping with a kind, or one of hopper_fp8, hopper_fp16, "
+                "not 'hopper_fp9'; did you mean 'hopper_fp8'?"
+            ),
+        ),
+        (
+            {"accumulate": "hopper_fp16"},
+            (
+                "a: accumulate hopper_fp16 holds for fp16 and bf16, not e4m3fn; write the "
+                "accumulation out to use it for others"
+            ),
+        ),
+        (
+            {"accumulate": "hopper_fp8", "b": "e4m3"},
+            (
+                "b: accumulate hopper_fp8 holds for e4m3fn and e5m2, not e4m3; write the "
+                "accumulation out to use it for others"
+            ),
+        ),
+        ({"accumulate": 3}, "accumulate: must be a mapping, not 3"),
+        ({"accumulate": None}, "accumulate: must be a mapping, not None"),
+        ({}, "accumulate: is missing; this key is required"),
+        # products
+        (
+            {"product": "lmull", "accumulate": {"kind": "exact"}},
+            "product: must be 'exact', 'lmul', 'lmul_add' or 'mitchell', not 'lmull'",
+        ),
+        *(
+            (
+                {"product": product, "a": a, "b": b, "accumulate": {"kind": "exact"}},
+                (
+                    f"product: {product} needs a and b of one minifloat format with exponent and "
+                    f"mantissa, not {a} and {b}"
+                ),
+            )
+            for product in ("lmul", "lmul_add", "mitchell")
+            for a, b in [
+                *(("e4m3fn", "e5m2"), ("int8", "int8"), ("e4m0", "e4m0"), ("e0m4", "e0m4")),
+                *(("nf4", "nf4"), ("mxfp4", "mxfp4"), ("e4m3fn", "e4m3fn:bias=9")),
+            ]
+        ),
+        (
+            {"product": "lmul", "accumulate": {"kind": "float", "width": 4}},
+            (
+                "accumulate.width: must be at least 5 to hold the product of e4m3fn and e4m3fn, "
+                "not 4"
+            ),
+        ),
+        # blocks
+        (
+            {"a": "mxfp4", "b": "nvfp4"},
+            "b: blocks must be as long as those of a, mxfp4, unlike nvfp4",
+        ),
+        (
+            {"a": "dfp16", "b": "mxfp4"},
+            "b: blocks must be as long as those of a, dfp16, unlike mxfp4",
+        ),
+        *(
+            (
+                MX | {"accumulate": accumulate},
+                (
+                    "accumulate.kind: must be exact, rounded or fused for sums of blocks, not "
+                    f"{accumulate['kind']}"
+                ),
+            )
+            for accumulate in (FIXED, {"kind": "float", "width": 20})
+        ),
+        (
+            MX | {"within": FUSED},
+            "within.group: must be the size of a block, 32, not 4",
+        ),
+        (MX | {"within": {"kind": "exact"}}, "within.kind: must be fused, not exact"),
+        (MX | {"within": {"kind": "fusde"}}, f"within.kind: must be one of {KINDS}, not 'fusde'"),
+        (MX | {"within": {"kind": "fused"}}, "within.group: is missing; this key is required"),
+        (
+            MX | {"within": FUSED | {"gruop": 1}},
+            "within.gruop: unknown key; did you mean 'group'?",
+        ),
+        (MX | {"within": "hopper_fp8"}, "within: must be a mapping, not 'hopper_fp8'"),
+        (
+            {"a": "dfp8", "b": "dfp8", "within": FUSED},
+            "within: needs blocks of a fixed size; theirs is that of a tensor",
+        ),
+        (
+            {"accumulate": {"kind": "exact"}, "within": FUSED},
+            "within: is for block formats; a and b are scalar",
+        ),
+        # out
+        *(
+            (
+                {"accumulate": {"kind": "exact"}, "out": out},
+                f"out: must be a minifloat or fixed-point format, not {out}",
+            )
+            for out in ("nf4", "khot2:s0.7", "e8m0", "mxfp4")
+        ),
+        (
+            {
+                "a": "int8",
+                "b": "int8",
+                "out": "int8",
+                "out_overflow": "wrap",
+                "accumulate": {"kind": "rounded", "format": "fp32"},
+            },
+            (
+                "out_overflow: wrap cannot express the NaN or infinity that int8 x int8 -> int8, "
+                "rounded fp32 rne can lead to; use saturate"
+            ),
+        ),
+        (
+            {"a": "lut:" * 1000 + "0"},
+            f"a: format '{('lut:' * 16)[:61]}...': a name has at most 32 words",
+        ),
+    ],
+)
+def test_what_is_wrong_with_new_kinds(changes, message):
+    with pytest.raises(SpecError) as caught:
+        load_design(MAC | changes)
+    assert str(caught.value) == message
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_a_preset_is_what_it_stands_for(name):
+    preset = PRESETS[name]
+    for a in preset.operands:
+        for b in preset.operands:
+            design = load_design(MAC | {"a": a, "b": b, "accumulate": name})
+            assert design.accumulate == preset.accumulate
+            assert load_design(design.as_dict()) == design
+    # Written out, it is for any operands.
+    written = MAC | {"a": "int8", "b": "int8", "accumulate": preset.accumulate.as_dict()}
+    assert load_design(written).accumulate == preset.accumulate
+
+
+def test_blocks_accumulate_in_single_precision_by_default():
+    design = load_design(MAC | MX)
+    assert design.accumulate == RoundedAccumulation(format=parse_format("fp32"))
+    assert design.within is None
+    assert load_design(MAC | {"a": "mxfp4"}).accumulate == design.accumulate
+    exact = load_design(MAC | MX | {"within": None, "accumulate": {"kind": "exact"}})
+    assert "within" not in exact.as_dict()
+
+
+SCALARS = [
+    *("bf16", "fp16", "fp32", "e4m3fn", "e5m2", "e2m1", "e4m3fn:bias=9:ftz", "ue4m3fn", "e8m0"),
+    *("int8", "int8:sym", "uint4", "s4.3", "s-2.8", "tern", "bin", "nf4", "nf4:bf16", "dynamic8"),
+    *("power4:a=0.5:bf16", "lut:e2m1:9017", "khot2:s0.7:sym", "e4m3p3109"),
+]
+BLOCKS = [
+    *("mxfp8_e4m3", "mxfp4", "mxint8:ocp", "nvfp4", "nvint4:scale=ue5m3", "bfp16", "dfp16"),
+    *("block:nf4:size=16", "block:e4m3fn:bias=9:size=16:scale=ue4m3fn:bias=5", "mxfp4:size=4"),
+]
+OUTS = ["bf16", "fp32", "e4m3fn", "int8", "int32", "e2m1", "s4.3:sym", "fp16:ftz"]
+
+
+def some_accumulation(rng, depth=0):
+    kind = rng.choice([sub.kind for sub in Accumulation.__subclasses__()])
+    tree = {"kind": kind}
+
+    def maybe(**options):
+        tree.update({k: v for k, v in options.items() if rng.random() < 0.5})
+
+    round_ = rng.choice(["rne", "rna", "truncate", "up", "down", "odd"])
+    match kind:
+        case "exact":
+            maybe(max_terms=rng.randrange(1, 5000))
+        case "fixed":
+            tree["format"] = rng.choice(["int32", "int16", "s8.8", "s20.10:sym"])
+            maybe(round=round_, overflow=rng.choice(["saturate", "wrap"]))
+            if depth == 0 and rng.random() < 0.7:
+                tree |= {"chunk": rng.randrange(1, 64), "outer": some_accumulation(rng, 1)}
+        case "rounded":
+            tree["format"] = rng.choice(["fp32", "bf16", "e5m10", "e4m3fn:ftz"])
+            maybe(round=round_)
+        case "float":
+            tree["width"] = rng.randrange(4, 50)
+            maybe(guard=rng.randrange(4), sticky=True, round=round_, max_terms=77)
+            maybe(normalize=rng.choice(["exact", "none", "approx(1,2)"]))
+        case "fused":
+            tree |= {"group": rng.choice([1, 4, 16, 32, 64]), "frac_bits": rng.randrange(30)}
+            maybe(sticky=True, round=round_, format=rng.choice(["bf16", "fp32"]))
+            maybe(out_frac_bits=rng.randrange(1, 24))
+    return tree
+
+
+def some_design(rng):
+    operands = rng.choice([SCALARS, SCALARS, BLOCKS])
+    a = rng.choice(operands)
+    tree = {
+        "name": "d" + str(rng.randrange(1000)),
+        "unit": rng.choice([*UNITS]),
+        "a": a,
+        "b": rng.choice([a, a, rng.choice(operands)]),
+        "out": rng.choice(OUTS),
+        "accumulate": some_accumulation(rng),
+    }
+    if operands is BLOCKS:
+        if rng.random() < 0.3:
+            del tree["accumulate"]
+        if rng.random() < 0.6 and (size := parse_format(a).size):
+            tree["within"] = {"kind": "fused", "group": size, "frac_bits": 20}
+    choices = {
+        "product": [*Product],
+        "out_round": [*Rounding],
+        "out_overflow": [*Overflow],
+        "pipeline": ["auto", 0, 1],
+        "technology": ["asap7"],
+        "clock_mhz": [1, 2.5, 1000.0],
+    }
+    for key, values in choices.items():
+        if rng.random() < 0.3:
+            value = rng.choice(values)
+            tree[key] = str(value) if isinstance(value, str) else value
+    if tree["unit"] == "systolic" and rng.random() < 0.5:
+        tree["array"] = {"rows": rng.randrange(1, 9)}
+    return tree
+
+
+def test_random_designs_are_read_back(tmp_path, seed):
+    """Of all kinds, by way of YAML; those that do not fit together say so in one line."""
+    rng = random.Random(seed)
+    path = tmp_path / "d.yaml"
+    seen = set()
+    complaints = set()
+    for _ in range(600):
+        try:
+            design = load_design(some_design(rng))
+        except SpecError as error:
+            complaints.add(str(error))
+            continue
+        path.write_text(yaml.safe_dump(design.as_dict()))
+        again = load_design(path)
+        assert again == design
+        assert again.digest == design.digest
+        assert again.as_dict() == design.as_dict()
+        assert len(design.summary()) < 400
+        acc = design.accumulate
+        seen |= {acc.kind, str(design.product), type(design.a).__name__, design.out_round}
+        seen |= {f"outer {acc.outer.kind}"} if acc.kind == "fixed" and acc.outer else set()
+        seen |= {"within"} if isinstance(design.within, FusedAccumulation) else set()
+    kinds = {sub.kind for sub in Accumulation.__subclasses__()}
+    assert seen >= kinds | {f"outer {kind}" for kind in kinds} | {*map(str, Product)} | {"within"}
+    assert seen >= {"Minifloat", "FixedPoint", "Codebook", "KHot", "BlockFormat", "ExponentOnly"}
+    assert seen >= {*Rounding}
+    for said in complaints:
+        assert re.fullmatch("(accumulate|product|b|within|out_overflow|pipeline)[a-z._]*: .+", said)

@@ -5,21 +5,60 @@ import pytest
 from minimac.spec import Overflow, Rounding, parse_format
 from oracle import INFINITIES, Special, from_float, round_to, value
 
+DETERMINISTIC = ["rne", "rna", "truncate", "up", "down", "odd"]
+STOCHASTIC = ["sr_a", "sr_b", "sr_c"]
+
 
 def test_words():
-    assert [str(mode) for mode in Rounding] == ["rne", "rna", "truncate", "up", "down", "odd"]
+    assert [str(mode) for mode in Rounding] == [*DETERMINISTIC, *STOCHASTIC]
+    assert [str(mode) for mode in Rounding if mode.stochastic] == STOCHASTIC
     assert [str(mode) for mode in Overflow] == ["saturate", "infinity", "nan", "wrap"]
 
 
 @pytest.mark.parametrize("rounding", Rounding)
 @pytest.mark.parametrize("negative", [False, True])
-def test_keeps_finite(rounding, negative):
+@pytest.mark.parametrize("random", [(0, 8), (255, 8)])
+def test_keeps_finite(rounding, negative, random):
     e5m2 = parse_format("e5m2")
-    code = round_to(e5m2, from_float(-1e30 if negative else 1e30), rounding, "infinity")
+    code = round_to(e5m2, from_float(-1e30 if negative else 1e30), rounding, "infinity", random)
     assert rounding.keeps_finite(negative=negative) == (value(e5m2, code) not in INFINITIES)
 
 
-@pytest.mark.parametrize("rounding", Rounding)
+@pytest.mark.parametrize("rounding", STOCHASTIC)
+def test_stochastic_modes_go_both_ways(rounding):
+    int8 = parse_format("int8")
+    ends = [
+        value(int8, round_to(int8, from_float(-0.75), rounding, "saturate", (r, 4)))
+        for r in range(16)
+    ]
+    assert ends == [0] * 4 + [-1] * 12
+    assert not Rounding(rounding).directed
+
+
+@pytest.mark.parametrize(
+    ("eighths", "ups"),
+    [  # of the four values of two random bits, those that go up: sr_a, sr_b, sr_c; by hand
+        (1, [0, 1, 0]),  # 1/8 is a tie between 0 and 1/4, which sr_c rounds to even
+        (2, [1, 1, 1]),
+        (3, [1, 2, 2]),
+        (4, [2, 2, 2]),
+        (5, [2, 3, 2]),
+        (7, [3, 4, 4]),
+    ],
+)
+def test_the_oracle_itself_on_stochastic_modes(eighths, ups):
+    int8 = parse_format("int8")
+    got = [
+        sum(
+            value(int8, round_to(int8, from_float(5 + eighths / 8), mode, "saturate", (r, 2))) == 6
+            for r in range(4)
+        )
+        for mode in STOCHASTIC
+    ]
+    assert got == ups
+
+
+@pytest.mark.parametrize("rounding", [Rounding(mode) for mode in DETERMINISTIC])
 def test_directed_modes_go_away_from_zero_by_almost_an_ulp(rounding):
     int8 = parse_format("int8")
     nearly = [from_float(1 / 1024), from_float(-1 / 1024)]
@@ -41,7 +80,7 @@ def test_directed_modes_go_away_from_zero_by_almost_an_ulp(rounding):
 )
 def test_the_oracle_itself_by_hand(number, codes):
     int8 = parse_format("int8")
-    got = [value(int8, round_to(int8, from_float(number), mode, "wrap")) for mode in Rounding]
+    got = [value(int8, round_to(int8, from_float(number), mode, "wrap")) for mode in DETERMINISTIC]
     assert got == codes
 
 

@@ -4,37 +4,73 @@ This is all that generators and golden model share. It needs neither NumPy nor A
 """
 
 from minimac.spec.accumulation import (
+    PRESETS,
     Accumulation,
     ExactAccumulation,
+    FixedAccumulation,
     FloatAccumulation,
+    FusedAccumulation,
     Normalization,
+    Preset,
+    RoundedAccumulation,
 )
-from minimac.spec.design import Arithmetic, ArrayShape, Design, Implementation, Mac, Systolic
+from minimac.spec.blocks import BlockFormat, ScaleRule
+from minimac.spec.codebooks import Codebook, KHot
+from minimac.spec.design import (
+    Arithmetic,
+    ArrayShape,
+    Design,
+    Implementation,
+    Mac,
+    Product,
+    Systolic,
+)
 from minimac.spec.errors import SpecError
-from minimac.spec.formats import FixedPoint, Format, Minifloat, NanCode, Specials, parse_format
+from minimac.spec.formats import (
+    ExponentOnly,
+    FixedPoint,
+    Format,
+    Minifloat,
+    NanCode,
+    Specials,
+)
 from minimac.spec.loading import UNITS, load_design
+from minimac.spec.names import parse_format
 from minimac.spec.rounding import Overflow, Rounding
+from minimac.spec.split import recommended_split
 
 __all__ = [
+    "PRESETS",
     "UNITS",
     "Accumulation",
     "Arithmetic",
     "ArrayShape",
+    "BlockFormat",
+    "Codebook",
     "Design",
     "ExactAccumulation",
+    "ExponentOnly",
+    "FixedAccumulation",
     "FixedPoint",
     "FloatAccumulation",
     "Format",
+    "FusedAccumulation",
     "Implementation",
+    "KHot",
     "Mac",
     "Minifloat",
     "NanCode",
     "Normalization",
     "Overflow",
+    "Preset",
+    "Product",
+    "RoundedAccumulation",
     "Rounding",
+    "ScaleRule",
     "SpecError",
     "Specials",
     "Systolic",
     "load_design",
     "parse_format",
+    "recommended_split",
 ]

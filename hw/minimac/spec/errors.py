@@ -3,7 +3,7 @@
 import difflib
 from collections.abc import Iterable
 
-__all__ = ["SpecError", "nearest"]
+__all__ = ["SpecError", "nearest", "short"]
 
 
 class SpecError(ValueError):
@@ -20,5 +20,16 @@ def nearest(word: str, known: Iterable[str]) -> str:
     >>> nearest("zzz", ["width", "guard"])
     ''
     """
-    close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
+    close = difflib.get_close_matches(word, [str(each) for each in known], n=1, cutoff=0.5)
     return f"; did you mean {close[0]!r}?" if close else ""
+
+
+def short(text: str) -> str:
+    """Return a word in quotes, as messages have it: no longer than a message can be.
+
+    Examples
+    --------
+    >>> short("e4m3"), len(short("x" * 4000))
+    ("'e4m3'", 66)
+    """
+    return repr(text if len(text) <= 64 else text[:61] + "...")

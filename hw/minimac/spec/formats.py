@@ -1,21 +1,33 @@
 """Number formats: what the bits of a code mean.
 
-Two families, :class:`Minifloat` and :class:`FixedPoint`, present the same view of a finite value
-to whoever multiplies it: ``(-1)**sign * significand * 2**(exponent - (sig_bits - 1))`` with an
-unsigned significand of ``sig_bits`` bits and an exponent in ``min_exp .. max_exp``. A subnormal has
-the exponent of the least normal; a fixed-point number counts as a subnormal at a constant exponent.
+All families present the same view of a finite value to whoever multiplies it:
+``(-1)**sign * significand * 2**(exponent - (sig_bits - 1))`` with an unsigned significand of
+``sig_bits`` bits and an exponent in ``min_exp .. max_exp``. A subnormal has the exponent of the
+least normal; a fixed-point number counts as a subnormal at a constant exponent. Formats whose codes
+stand for values of another format are in :mod:`minimac.spec.codebooks`, formats of whole blocks in
+:mod:`minimac.spec.blocks`.
 """
 
 import enum
-import functools
 import re
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
-from minimac.spec.errors import SpecError, nearest
+from minimac.spec.errors import SpecError, short
 
-__all__ = ["ALIASES", "FixedPoint", "Format", "Minifloat", "NanCode", "Specials", "parse_format"]
+__all__ = [
+    "E8M0",
+    "FP32",
+    "WELL_KNOWN",
+    "ExponentOnly",
+    "FixedPoint",
+    "Format",
+    "Minifloat",
+    "NanCode",
+    "Specials",
+]
 
 
 class NanCode(enum.Enum):
@@ -59,9 +71,16 @@ class Specials(enum.Enum):
 
 
 class Format(ABC):
-    """A set of values and their codes."""
+    """A set of values and their codes. A subclass is a family, with a grammar of names."""
+
+    grammar: ClassVar[str]  #: How names of the family are written.
 
     signed: bool  #: Whether there are negative values.
+
+    @classmethod
+    @abstractmethod
+    def from_words(cls, word: str, options: Sequence[str]) -> "Format | None":
+        """Return the format of a name, split at its colons; None if it is of another family."""
 
     @property
     @abstractmethod
@@ -98,6 +117,19 @@ class Format(ABC):
     def max_lsbs(self) -> int:
         """Largest finite value, as a multiple of ``2**lsb_exp``."""
 
+    @abstractmethod
+    def lsbs(self, code: int) -> int:
+        """Return the value of a finite code, as a multiple of ``2**lsb_exp``."""
+
+    def holds(self, code: int) -> bool:
+        """Whether a number is a code of the format."""
+        return 0 <= code < 1 << self.width
+
+    @property
+    def value_format(self) -> "Format":
+        """Format that an operand of this one counts as."""
+        return self
+
     @property
     def lsb_exp(self) -> int:
         """Exponent of the unit of which every finite value is a whole multiple."""
@@ -116,6 +148,8 @@ class Format(ABC):
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> Any:
         from pydantic_core import core_schema
+
+        from minimac.spec.names import parse_format
 
         return core_schema.no_info_after_validator_function(
             parse_format, core_schema.str_schema(strict=True)
@@ -160,6 +194,8 @@ class Minifloat(Format):
     ('e2m1', 4, 6.0)
     """
 
+    grammar: ClassVar[str] = "eXmY or ueXmY with fn, ieee, fnuz, p3109 or p3109f"
+
     exp_bits: int
     man_bits: int
     specials: Specials = Specials.FINITE
@@ -192,15 +228,42 @@ class Minifloat(Format):
         if self.lsb_exp < -1074 or self.max_exp > 1023:
             raise SpecError(f"bias {self.bias} takes values out of the range of float64")
 
+    @classmethod
+    def from_words(cls, word: str, options: Sequence[str]) -> "Minifloat | None":
+        """Return the format of a name: ``e4m3fn:bias=9``, ``binary8p4se``."""
+        if found := _P3109.fullmatch(word):
+            width, precision = int(found[1]), int(found[2])
+            signed = found[3] == "s"
+            exp_bits = width - precision + (not signed)
+            if precision < 1 or exp_bits < 1:
+                raise SpecError("the precision of a P3109 format is 1 to its width, less a sign")
+            finite = "" if found[4] == "e" else "f"
+            word = f"{'' if signed else 'u'}e{exp_bits}m{precision - 1}p3109{finite}"
+        found = _MINIFLOAT.fullmatch(word)
+        if not found:
+            return None
+        chosen: dict[str, Any] = {}
+        for option in options:
+            if options.count(option) > 1 or (option.startswith("bias") and "bias" in chosen):
+                raise SpecError(f"option {short(option)} stands there twice")
+            if option == "ftz":
+                chosen["ftz"] = True
+            elif bias := re.fullmatch(r"bias=(-?[0-9]{1,4})", option):
+                chosen["bias"] = int(bias[1])
+            else:
+                raise SpecError(f"option {short(option)} is unknown; known are bias=N and ftz")
+        specials = next(s for s in Specials if s.suffix == (found[4] or "f"))
+        return cls(int(found[2]), int(found[3]), specials, signed=not found[1], **chosen)
+
     @property
     def name(self) -> str:
         """Canonical name: a well-known one, or that of the grammar."""
         plain = f"{'' if self.signed else 'u'}e{self.exp_bits}m{self.man_bits}"
         suffix = self.specials.suffix
-        if self.specials is Specials.FINITE and plain not in ALIASES:
+        if self.specials is Specials.FINITE and plain not in _TAKEN:
             suffix = ""
         base = plain + suffix
-        base = _WELL_KNOWN.get(base, base)
+        base = WELL_KNOWN.get(base, base)
         default = Minifloat(self.exp_bits, self.man_bits, self.specials, signed=self.signed).bias
         bias = f":bias={self.bias}" if self.bias != default else ""
         return base + bias + (":ftz" if self.ftz else "")
@@ -241,6 +304,18 @@ class Minifloat(Format):
         field, mantissa = divmod(self.max_code, 1 << self.man_bits)
         significand = mantissa + ((field > 0) << self.man_bits)
         return significand << max(field, 1) - 1
+
+    def lsbs(self, code: int) -> int:
+        """Return the value of a finite code, as a multiple of ``2**lsb_exp``."""
+        negative, magnitude = divmod(code, 1 << self.magnitude_bits)
+        special = magnitude > self.max_code or code == self.nan_code
+        if special or not self.holds(code):
+            raise SpecError(f"code {code:#x} of {self.name} is not a finite number")
+        field, mantissa = divmod(magnitude, 1 << self.man_bits)
+        if field == 0 and self.ftz:
+            return 0
+        value = mantissa + ((field > 0) << self.man_bits) << max(field, 1) - 1
+        return -value if negative else value
 
     @property
     def has_infinities(self) -> bool:
@@ -315,6 +390,8 @@ class FixedPoint(Format):
     's4.3:sym'
     """
 
+    grammar: ClassVar[str] = "sI.F, uI.F, intN or uintN"
+
     signed: bool
     int_bits: int
     frac_bits: int
@@ -333,9 +410,26 @@ class FixedPoint(Format):
         if not max(abs(self.int_bits), abs(self.frac_bits)) <= 999:
             raise SpecError(f"integer and fraction bits must be -999 to 999, not {self.frac_bits}")
 
+    @classmethod
+    def from_words(cls, word: str, options: Sequence[str]) -> "FixedPoint | None":
+        """Return the format of a name: ``int8:sym``, ``s4.3``, ``tern``."""
+        if found := _FIXED.fullmatch(word):
+            signed, int_bits, frac_bits = found[1] == "s", int(found[2]), int(found[3])
+        elif found := _INTEGER.fullmatch(word):
+            signed, int_bits, frac_bits = not found[1], int(found[2]) - (not found[1]), 0
+        elif word == _TERNARY and not options:
+            return cls(True, 1, 0, symmetric=True)
+        else:
+            return None
+        if list(options) not in ([], ["sym"]):
+            raise SpecError(f"option {short(':'.join(options))} is unknown; known is sym")
+        return cls(signed, int_bits, frac_bits, symmetric=bool(options))
+
     @property
     def name(self) -> str:
-        """Canonical name: ``int8`` and its like, or that of the grammar."""
+        """Canonical name: ``int8`` and its like, ``tern``, or that of the grammar."""
+        if self == FixedPoint(True, 1, 0, symmetric=True):
+            return _TERNARY
         if self.frac_bits == 0:
             base = f"{'' if self.signed else 'u'}int{self.width}"
         else:
@@ -372,110 +466,113 @@ class FixedPoint(Format):
         """Largest value, as a multiple of ``2**lsb_exp``."""
         return (1 << self.width - self.signed) - 1
 
+    def holds(self, code: int) -> bool:
+        """Whether a number is a code of the format: ``sym`` leaves the most negative one unused."""
+        unused = 1 << self.width - 1 if self.symmetric else -1
+        return super().holds(code) and code != unused
 
-# Canonical names that people know better than those of the grammar.
-_WELL_KNOWN = {
+    def lsbs(self, code: int) -> int:
+        """Return the value of a code, as a multiple of ``2**lsb_exp``."""
+        if not self.holds(code):
+            raise SpecError(f"{code:#x} is not a code of {self.name}")
+        return code - (code >> self.width - 1 << self.width) if self.signed else code
+
+
+@dataclass(frozen=True)
+class ExponentOnly(Format):
+    """Powers of two, ``2**(code - 127)``; code 255 is NaN: the scales of OCP MX.
+
+    There is neither zero nor infinity, and nothing is negative.
+
+    Examples
+    --------
+    >>> e8m0 = ExponentOnly()
+    >>> e8m0.name, e8m0.width, e8m0.min_exp, e8m0.max_exp
+    ('e8m0', 8, -127, 127)
+    """
+
+    grammar: ClassVar[str] = "e8m0"
+
+    signed: ClassVar[bool] = False  # type: ignore[misc]  # in other families it is a field
+
+    @classmethod
+    def from_words(cls, word: str, options: Sequence[str]) -> "ExponentOnly | None":
+        """Return the format of a name: ``e8m0``."""
+        if word != cls.grammar:
+            return None
+        if options:
+            raise SpecError(f"option {short(options[0])} is unknown; e8m0 has none")
+        return cls()
+
+    @property
+    def name(self) -> str:
+        """Canonical name."""
+        return self.grammar
+
+    @property
+    def width(self) -> int:
+        """Width of a code, in bits."""
+        return 8
+
+    @property
+    def sig_bits(self) -> int:
+        """Width of a significand, which is always 1."""
+        return 1
+
+    @property
+    def min_exp(self) -> int:
+        """Exponent of the least value."""
+        return -127
+
+    @property
+    def max_exp(self) -> int:
+        """Exponent of the largest value."""
+        return 127
+
+    @property
+    def min_lsbs(self) -> int:
+        """Least value, as a multiple of ``2**lsb_exp``."""
+        return 1
+
+    @property
+    def max_lsbs(self) -> int:
+        """Largest value, as a multiple of ``2**lsb_exp``."""
+        return 1 << self.max_exp - self.min_exp
+
+    @property
+    def has_nan(self) -> bool:
+        """Whether some codes are NaN."""
+        return True
+
+    @property
+    def nan_code(self) -> int:
+        """Code of NaN."""
+        return 255
+
+    def lsbs(self, code: int) -> int:
+        """Return the value of a finite code, as a multiple of ``2**lsb_exp``."""
+        if not self.holds(code) or code == self.nan_code:
+            raise SpecError(f"code {code:#x} of {self.name} is not a finite number")
+        return 1 << code
+
+
+#: Canonical names that people know better than those of the grammar.
+WELL_KNOWN = {
     "e8m7ieee": "bf16",
     "e5m10ieee": "fp16",
     "e8m23ieee": "fp32",
     "e8m10ieee": "tf32",
     "e5m2ieee": "e5m2",
 }
+_TERNARY = "tern"
 
-#: Other names of formats: a word to a word of the grammar.
-ALIASES = {
-    **{short: long for long, short in _WELL_KNOWN.items()},
-    "bfloat16": "e8m7ieee",
-    "float16": "e5m10ieee",
-    "half": "e5m10ieee",
-    "binary16": "e5m10ieee",
-    "float32": "e8m23ieee",
-    "single": "e8m23ieee",
-    "binary32": "e8m23ieee",
-    "float8_e4m3fn": "e4m3fn",
-    "float8_e5m2": "e5m2ieee",
-    "float6_e3m2fn": "e3m2",
-    "float6_e2m3fn": "e2m3",
-    "float4_e2m1fn": "e2m1",
-}
+# Plain names that do not stand for the finite minifloat of those bits.
+_TAKEN = frozenset({*WELL_KNOWN.values(), "e8m0", "ue8m0"})
 
 _MINIFLOAT = re.compile(r"(u?)e([0-9]{1,2})m([0-9]{1,2})(fn|ieee|fnuz|p3109f?|f|)")
 _P3109 = re.compile(r"binary([0-9]{1,2})p([0-9]{1,2})([su])([ef])")
 _FIXED = re.compile(r"([su])(-?[0-9]{1,3})\.(-?[0-9]{1,3})")
 _INTEGER = re.compile(r"(u?)int([0-9]{1,2})")
-_GRAMMAR = "eXmY with fn, ieee, fnuz, p3109 or p3109f; sI.F or uI.F; intN or uintN"
 
-
-def parse_format(text: str) -> Format:
-    """Turn a name into a format.
-
-    Parameters
-    ----------
-    text : str
-        A name: ``e4m3fn``, ``bf16``, ``e5m2fnuz``, ``ue4m3fn``, ``binary8p4se``, ``int8``,
-        ``s4.3``, and so on; options follow a colon: ``e4m3fn:bias=9``, ``bf16:ftz``, ``int8:sym``.
-
-    Raises
-    ------
-    SpecError
-        If it names no format; the message has the nearest name.
-
-    Examples
-    --------
-    >>> parse_format("bfloat16").name, parse_format("e4m3fn").max_lsbs * 2.0**-9
-    ('bf16', 448.0)
-    >>> parse_format("bf61")
-    Traceback (most recent call last):
-        ...
-    minimac.spec.errors.SpecError: unknown format 'bf61'; did you mean 'bf16'?
-    """
-    if not isinstance(text, str):
-        raise SpecError(f"a format must be a name, not {text!r}")
-    if len(text) > 64:
-        raise SpecError(f"a format's name has at most 64 characters, not {len(text)}")
-    try:
-        return _parse(text)
-    except SpecError as error:
-        if str(error).startswith("unknown"):
-            raise
-        raise SpecError(f"format {text!r}: {error}") from None
-
-
-@functools.cache
-def _parse(text: str) -> Format:
-    base, *options = text.strip().lower().split(":")
-    word = ALIASES.get(base, base)
-    if found := _P3109.fullmatch(word):
-        width, precision = int(found[1]), int(found[2])
-        signed = found[3] == "s"
-        exp_bits = width - precision + (not signed)
-        if precision < 1 or exp_bits < 1:
-            raise SpecError("the precision of a P3109 format is 1 to its width, less a sign")
-        word = f"{'' if signed else 'u'}e{exp_bits}m{precision - 1}p3109"
-        word += "" if found[3 + 1] == "e" else "f"
-    if found := _MINIFLOAT.fullmatch(word):
-        chosen: dict[str, Any] = {}
-        for option in options:
-            if options.count(option) > 1 or (option.startswith("bias") and "bias" in chosen):
-                raise SpecError(f"option {option!r} stands there twice")
-            if option == "ftz":
-                chosen["ftz"] = True
-            elif bias := re.fullmatch(r"bias=(-?[0-9]{1,4})", option):
-                chosen["bias"] = int(bias[1])
-            else:
-                raise SpecError(f"option {option!r} is unknown; known are bias=N and ftz")
-        specials = next(s for s in Specials if s.suffix == (found[4] or "f"))
-        exp_bits, man_bits = int(found[2]), int(found[3])
-        return Minifloat(exp_bits, man_bits, specials, signed=not found[1], **chosen)
-    signed_bits: tuple[bool, int, int] | None = None
-    if found := _FIXED.fullmatch(word):
-        signed_bits = found[1] == "s", int(found[2]), int(found[3])
-    elif found := _INTEGER.fullmatch(word):
-        signed_bits = not found[1], int(found[2]) - (not found[1]), 0
-    if signed_bits is None:
-        known = [*ALIASES, "e4m3fn", "e4m3fnuz", "e5m2fnuz", "e3m2", "e2m3", "e2m1", "ue5m3"]
-        hint = nearest(base, [*known, "ue4m3fn", "int8", "int4", "uint8"])
-        raise SpecError(f"unknown format {text!r}{hint or '; names are ' + _GRAMMAR}")
-    if options not in ([], ["sym"]):
-        raise SpecError(f"option {':'.join(options)!r} is unknown; known is sym")
-    return FixedPoint(*signed_bits, symmetric=bool(options))
+FP32 = Minifloat(8, 23, Specials.IEEE)
+E8M0 = ExponentOnly()

@@ -7,7 +7,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from minimac.spec.accumulation import Accumulation
+from minimac.spec.accumulation import PRESETS, Accumulation
 from minimac.spec.design import ArrayShape, Design
 from minimac.spec.errors import SpecError, nearest
 
@@ -131,6 +131,9 @@ def _build(tree: dict[str, Any]) -> Design:
     fields = {str(key): value for key, value in tree.items() if key != "unit"}
     try:
         _check_plain(fields, "")
+        preset = fields.get("accumulate")
+        if isinstance(preset, str):
+            fields["accumulate"] = _expand(preset)
         # As JSON, strict validation still takes a word for an enumeration and a mapping for a part.
         text = json.dumps(fields)
         design: Design = _adapter(word).validate_json(text, strict=True)
@@ -140,7 +143,25 @@ def _build(tree: dict[str, Any]) -> Design:
         if isinstance(error, SpecError):
             raise
         raise SpecError(f"must be words, numbers and mappings: {error}") from None
+    if isinstance(preset, str):
+        known_for = PRESETS[preset].operands
+        for key, fmt in (("a", design.a), ("b", design.b)):
+            if fmt.name not in known_for:
+                raise SpecError(
+                    f"{key}: accumulate {preset} holds for {' and '.join(known_for)}, not "
+                    f"{fmt.name}; write the accumulation out to use it for others"
+                )
     return design
+
+
+def _expand(preset: str) -> dict[str, Any]:
+    if preset not in PRESETS:
+        known = ", ".join(PRESETS)
+        raise SpecError(
+            f"accumulate: must be a mapping with a kind, or one of {known}, not "
+            f"{_short(preset)}{nearest(preset, PRESETS)}"
+        )
+    return PRESETS[preset].accumulate.as_dict()
 
 
 def _check_plain(value: Any, where: str) -> None:
@@ -167,8 +188,11 @@ def _explain(error: Any, unit: type[Design]) -> str:
     path = [str(part) for part in first["loc"]]
     kinds = {sub.kind: sub for sub in Accumulation.__subclasses__()}
     owner: type = unit
-    if path[:1] == ["accumulate"] and len(path) > 1:
-        owner = kinds[path.pop(1)]  # the tag, which is no key
+    if path[:1] in (["accumulate"], ["within"]) and len(path) > 1:
+        at = 1
+        while at < len(path) and path[at] in kinds:  # tags, which are no keys
+            owner = kinds[path.pop(at)]
+            at += path[at : at + 1] == ["outer"]
     elif path[:1] == ["array"] and len(path) > 1:
         owner = ArrayShape
     alternatives = [str(e["msg"]) for e in found if e["loc"][:1] == first["loc"][:1]]

@@ -26,10 +26,27 @@ class Rounding(enum.StrEnum):
     #: The one with an odd code.
     ODD = "odd"
 
+    # Stochastic modes take N random bits r. With d in [0, 1) the distance above the neighbour that
+    # is nearer to zero, in ulps, the magnitude goes up ...
+
+    #: ... if ``floor(d * 2**N) + r >= 2**N`` (StochasticA of IEEE P3109).
+    SR_A = "sr_a"
+
+    #: ... if ``floor(d * 2**(N+1)) + 2*r + 1 >= 2**(N+1)`` (StochasticB).
+    SR_B = "sr_b"
+
+    #: ... if ``rne(d * 2**N) + r >= 2**N`` (StochasticC).
+    SR_C = "sr_c"
+
     @property
     def directed(self) -> bool:
         """Whether the mode may go away from zero by almost one ulp: ``up`` and ``down``."""
         return self in (Rounding.UP, Rounding.DOWN)
+
+    @property
+    def stochastic(self) -> bool:
+        """Whether the mode takes random bits."""
+        return self in (Rounding.SR_A, Rounding.SR_B, Rounding.SR_C)
 
     def keeps_finite(self, *, negative: bool) -> bool:
         """Whether an overflow of that sign gives the largest finite value, not infinity.
@@ -41,8 +58,9 @@ class Rounding(enum.StrEnum):
         >>> Rounding.UP.keeps_finite(negative=True), Rounding.UP.keeps_finite(negative=False)
         (True, False)
         """
-        away = {Rounding.UP: not negative, Rounding.DOWN: negative}
-        return not away.get(self, self in (Rounding.RNE, Rounding.RNA))
+        if self.directed:
+            return negative is (self is Rounding.UP)
+        return self in (Rounding.TRUNCATE, Rounding.ODD)
 
 
 class Overflow(enum.StrEnum):

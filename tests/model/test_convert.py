@@ -12,6 +12,7 @@ from minimac.spec import parse_format
 FORMATS = [
     "e4m3fn", "e5m2", "e4m3fnuz", "e5m2fnuz", "e4m3p3109", "ue4m3fn", "ue5m3p3109f", "e3m4ieee",
     "e3m2", "e2m1", "e4m3fn:ftz", "e0m3", "e5m0", "int8", "int4:sym", "uint8", "s4.3", "u-1.6",
+    "e8m0", "nf4", "khot2:s0.7", "lut:int4:f1e7",
 ]  # fmt: skip
 
 
@@ -31,11 +32,12 @@ def test_every_code_of_every_pair(dst, rounding, overflow):
         overflow = "saturate"
     for src in FORMATS:
         fmt = parse_format(src)
-        codes = np.arange(2 ** oracle.code_bits(fmt))
-        if src.endswith("sym"):
-            codes = np.delete(codes, 2 ** (oracle.code_bits(fmt) - 1))
+        codes = [c for c in range(2 ** oracle.code_bits(fmt)) if oracle.is_valid(fmt, c)]
         wanted = [rounded(dst, oracle.values(fmt)[c], rounding, overflow) for c in codes]
+        # The longer array is looked up in a table.
         got = convert(fmt, to, codes, rounding, overflow)
+        looked_up = convert(fmt, to, [*codes, *codes, *codes], rounding, overflow)
+        np.testing.assert_array_equal(looked_up, np.tile(got, 3), err_msg=src)
         wrong = np.flatnonzero(got != np.array(wanted))
         assert not wrong.size, (
             f"convert({src}, {dst}, {int(codes[wrong[0]]):#x}, {rounding}, {overflow}) is "
@@ -70,6 +72,45 @@ def test_agrees_with_decode_and_encode(seed):
     got = convert(fp32, s4_3, codes, "down")
     assert got.shape == codes.shape
     np.testing.assert_array_equal(got, encode(s4_3, decode(fp32, codes), "down"))
+
+
+@pytest.mark.parametrize("dtype", ["u1", "i2", "u2", ">u2", "u4", "i8"])
+def test_any_integer_type_and_any_layout(dtype):
+    e4m3fn, bf16 = parse_format("e4m3fn"), parse_format("bf16")
+    wanted = np.resize(convert(e4m3fn, bf16, np.arange(126)), (7, 120))
+    codes = np.resize(np.arange(126), (7, 120)).astype(dtype)
+    codes.flags.writeable = False
+    for got, same in ((codes, wanted), (codes.T, wanted.T), (codes[::-2, 3:], wanted[::-2, 3:])):
+        np.testing.assert_array_equal(convert(e4m3fn, bf16, got), same)
+    assert convert(e4m3fn, bf16, codes).dtype == np.uint16
+
+
+@pytest.mark.parametrize("rounding", ["sr_a", "sr_b", "sr_c"])
+def test_stochastic_modes(rounding, seed):
+    bf16, e4m3fn = parse_format("bf16"), parse_format("e4m3fn")
+    rng = np.random.default_rng(seed)
+    codes = rng.integers(0x3800, 0x4400, size=(3, 500))
+    random = rng.integers(256, size=500, dtype=np.uint8)
+    wanted = [
+        [
+            oracle.round_to(e4m3fn, oracle.value(bf16, int(c)), rounding, "saturate", (int(r), 8))
+            for c, r in zip(row, random, strict=True)
+        ]
+        for row in codes
+    ]
+    got = convert(bf16, e4m3fn, codes, rounding, random_bits=random)
+    np.testing.assert_array_equal(got, wanted, err_msg=f"seed {seed}")
+    np.testing.assert_array_equal(
+        convert(bf16, e4m3fn, np.tile(codes, (50, 1)), rounding, random_bits=random),
+        np.tile(wanted, (50, 1)),
+    )
+
+
+def test_codes_that_become_nothing_are_refused_only_if_there():
+    e5m2, int8 = parse_format("e5m2"), parse_format("int8")
+    assert convert(e5m2, int8, [0x3C] * 1000, overflow="wrap").tolist() == [1] * 1000
+    with pytest.raises(ValueError, match=r"none for inf \(at index \[500\]\) with overflow wrap"):
+        convert(e5m2, int8, [*[0x3C] * 500, 0x7C, *[0x3C] * 500], overflow="wrap")
 
 
 def test_wrong_codes():

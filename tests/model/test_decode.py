@@ -26,6 +26,7 @@ ML_DTYPES = {
     "e2m3": "float6_e2m3fn",
     "e2m1": "float4_e2m1fn",
     "bf16": "bfloat16",
+    "e8m0": "float8_e8m0fnu",
 }
 
 GFLOAT = {
@@ -109,6 +110,20 @@ def test_every_code_of_every_small_fixed_point_format():
         codes = used_codes(fmt)
         wanted = [oracle.as_float(oracle.value(fmt, int(code))) for code in codes]
         assert_same(decode(fmt, codes), np.array(wanted), fmt.name)
+
+
+GRIDS = [
+    "e8m0", "bin", "tern", "nf4", "nf4:fp16", "dynamic8", "power4:a=0.5", "khot2:s0.7",
+    "khot1:int16", "lut:e4m3fn:00807e3838b8fe", "lut:e4m3fn:ftz:01810800", "lut:int8:ff0180",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", GRIDS)
+def test_every_code_of_grids(name):
+    fmt = parse_format(name)
+    codes = [code for code in range(2 ** oracle.code_bits(fmt)) if oracle.is_valid(fmt, code)]
+    wanted = [oracle.as_float(oracle.value(fmt, code)) for code in codes]
+    assert_same(decode(fmt, codes), np.array(wanted))
 
 
 @pytest.mark.parametrize("name", ["bf16", "fp16", "bf16:ftz", "fp16:ftz", "e6m9fn", "s3.12"])

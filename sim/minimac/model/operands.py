@@ -6,12 +6,30 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from minimac.spec import FixedPoint, Format, Minifloat, NanCode
+from minimac.spec import (
+    BlockFormat,
+    Codebook,
+    ExponentOnly,
+    FixedPoint,
+    Format,
+    KHot,
+    Minifloat,
+    NanCode,
+)
 
 if TYPE_CHECKING:
     from minimac.model.kernels import Source
 
-__all__ = ["as_floats", "as_integers", "as_signs", "flat_codes", "read_codes", "source"]
+__all__ = [
+    "as_floats",
+    "as_integers",
+    "as_negatives",
+    "as_signs",
+    "flat_codes",
+    "read_codes",
+    "resolve",
+    "source",
+]
 
 
 def read_codes(fmt: Format, codes: ArrayLike, name: str = "codes") -> NDArray[np.integer[Any]]:
@@ -31,27 +49,46 @@ def read_codes(fmt: Format, codes: ArrayLike, name: str = "codes") -> NDArray[np
     limits = np.iinfo(array.dtype)
     if array.size and ((limits.min < 0 and array.min() < 0) or array.max() > top):
         _reject(fmt, array, (array < 0) | (array > top), name)
-    if isinstance(fmt, FixedPoint) and fmt.symmetric:
-        unused = array == 1 << fmt.width - 1
-        if unused.any():
-            _reject(fmt, array, unused, name)
+    unused = _is_unused(fmt, array)
+    if unused is not None and unused.any():
+        _reject(fmt, array, unused, name)
     return array
+
+
+def _is_unused(fmt: Format, codes: NDArray[Any]) -> NDArray[np.bool_] | None:
+    """Say which codes stand for nothing, or None if all stand for something."""
+    fmt = fmt.element if isinstance(fmt, BlockFormat) else fmt
+    if isinstance(fmt, FixedPoint) and fmt.symmetric:
+        return np.asarray(codes == 1 << fmt.width - 1)
+    if isinstance(fmt, Codebook) and len(fmt.codes) < 1 << fmt.width:
+        return np.asarray(codes >= len(fmt.codes))
+    if isinstance(fmt, KHot):
+        return np.asarray(_dense_codes(fmt)[codes])
+    return None
+
+
+@functools.cache
+def _dense_codes(fmt: KHot) -> NDArray[np.bool_]:
+    return np.array([not fmt.holds(code) for code in range(1 << fmt.width)])
 
 
 def _reject(fmt: Format, array: NDArray[Any], wrong: NDArray[np.bool_], name: str) -> None:
     at = tuple(int(i) for i in np.argwhere(wrong)[0])
-    unused = isinstance(fmt, FixedPoint) and fmt.symmetric
-    raise ValueError(
-        f"{name} must be 0 to {(1 << fmt.width) - 1}"
-        + (f" other than {1 << fmt.width - 1}" if unused else "")
-        + f" to be of {fmt.name}, not {array[at]}"
-        + (f" (at index {list(at)})" if at else "")
-    )
+    top = (1 << fmt.width) - 1
+    must = f"0 to {top}"
+    if isinstance(fmt, FixedPoint) and fmt.symmetric:
+        must += f" other than {1 << fmt.width - 1}"
+    elif isinstance(fmt, Codebook):
+        must = f"0 to {len(fmt.codes) - 1}"
+    elif 0 <= array[at] <= top:
+        must = "codes"
+    where = f" (at index {list(at)})" if at else ""
+    raise ValueError(f"{name} must be {must} to be of {fmt.name}, not {array[at]}{where}")
 
 
 @functools.cache
 def source(fmt: Format) -> "Source":
-    """Work out all that taking codes apart needs to know."""
+    """Work out all that taking codes apart needs to know (see :func:`resolve`)."""
     from minimac.model.kernels import Source
 
     beyond = 1 << 62
@@ -67,8 +104,20 @@ def source(fmt: Format) -> "Source":
             max_not_nan=beyond,
             nan=-1,
         )
+    if isinstance(fmt, ExponentOnly):  # of codes plus 1, so that there is no subnormal
+        return Source(
+            sign=beyond,
+            complement=False,
+            man_bits=0,
+            mantissa=0,
+            bias=1 - fmt.min_exp,
+            subnormals=0,
+            infinity=-1,
+            max_not_nan=fmt.nan_code,
+            nan=-1,
+        )
     if not isinstance(fmt, Minifloat):
-        raise TypeError(f"a format must be a Minifloat or a FixedPoint, not {fmt!r}")
+        return source(fmt.value_format)
     signed_nan = fmt.signed and fmt.specials.nan is NanCode.NEGATIVE_ZERO
     return Source(
         sign=1 << fmt.magnitude_bits if fmt.signed else beyond,
@@ -88,12 +137,26 @@ def flat_codes(codes: NDArray[Any]) -> NDArray[np.uint32]:
     return np.ascontiguousarray(codes, np.uint32).ravel()
 
 
+def resolve(fmt: Format, codes: NDArray[Any]) -> NDArray[np.uint32]:
+    """Return codes along one axis, as :func:`source` says what they mean: those of values."""
+    fmt = fmt.element if isinstance(fmt, BlockFormat) else fmt
+    flat = flat_codes(codes)
+    if isinstance(fmt, Codebook):
+        return _table(fmt)[flat]
+    return flat + np.uint32(1) if isinstance(fmt, ExponentOnly) else flat
+
+
+@functools.cache
+def _table(fmt: Codebook) -> NDArray[np.uint32]:
+    return np.array(fmt.codes, np.uint32)
+
+
 def as_integers(fmt: Format, codes: NDArray[Any], word: type[Any]) -> NDArray[Any]:
     """Return values as multiples of ``2**fmt.lsb_exp`` in type ``word``; special codes as 0."""
     from minimac.model.kernels import split_integers
 
     values = np.empty(codes.size, word)
-    split_integers(flat_codes(codes), values, source(fmt))
+    split_integers(resolve(fmt, codes), values, source(fmt))
     return values.reshape(codes.shape)
 
 
@@ -104,8 +167,13 @@ def as_floats(
     from minimac.model.kernels import split_floats
 
     significands, exponents = np.empty(codes.size, word), np.empty(codes.size, word)
-    split_floats(flat_codes(codes), significands, exponents, zero_exponent, source(fmt))
+    split_floats(resolve(fmt, codes), significands, exponents, zero_exponent, source(fmt))
     return significands.reshape(codes.shape), exponents.reshape(codes.shape)
+
+
+def as_negatives(fmt: Format, codes: NDArray[Any]) -> NDArray[np.bool_]:
+    """Say which codes have a negative sign, zeros among them."""
+    return np.asarray(resolve(fmt, codes) >= source(fmt).sign).reshape(codes.shape)
 
 
 def as_signs(fmt: Format, codes: NDArray[Any]) -> tuple[NDArray[np.int8], NDArray[np.int8]]:
@@ -113,5 +181,5 @@ def as_signs(fmt: Format, codes: NDArray[Any]) -> tuple[NDArray[np.int8], NDArra
     from minimac.model.kernels import split_signs
 
     signs, specials = np.empty(codes.size, np.int8), np.empty(codes.size, np.int8)
-    split_signs(flat_codes(codes), signs, specials, source(fmt))
+    split_signs(resolve(fmt, codes), signs, specials, source(fmt))
     return signs.reshape(codes.shape), specials.reshape(codes.shape)

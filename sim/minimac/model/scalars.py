@@ -1,19 +1,38 @@
 """Values of codes, codes of values, and conversions between formats."""
 
 import functools
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from minimac.model.grids import GridFormat, find_bounds, round_by_chance
 from minimac.model.operands import flat_codes, read_codes, source
-from minimac.spec import FixedPoint, Format, Minifloat, Overflow, Rounding
+from minimac.model.tiling import run
+from minimac.spec import (
+    Codebook,
+    ExponentOnly,
+    FixedPoint,
+    Format,
+    KHot,
+    Minifloat,
+    Overflow,
+    Rounding,
+)
 from minimac.spec.errors import nearest
 
 if TYPE_CHECKING:
-    from minimac.model.kernels import Target
+    from minimac.model.kernels import FloatTarget, Target
 
-__all__ = ["code_type", "convert", "decode", "encode", "target"]
+__all__ = ["RandomBits", "code_type", "convert", "decode", "encode", "read_random", "target"]
+
+#: Random integers of a stochastic mode; with their width unless that is the width of their type.
+RandomBits = ArrayLike | tuple[ArrayLike, int]
+
+_TABLE_BITS = 16  # codes this wide are looked up: a table of theirs stays in the cache
+_SPAN = 1 << 18  # values that a thread takes at a time
+_MACS = 4  # what a value takes, measured in what `run` counts in
 
 
 def decode(fmt: Format, codes: ArrayLike) -> NDArray[np.float64]:
@@ -48,12 +67,11 @@ def decode(fmt: Format, codes: ArrayLike) -> NDArray[np.float64]:
     >>> decode(parse_format("s1.2"), [[3, 15]])
     array([[ 0.75, -0.25]])
     """
+    _check_scalar(fmt)
     array = read_codes(fmt, codes)
-    from minimac.model.kernels import decode_array  # Numba takes longer to import than all else
-
-    values = np.empty(array.size)
-    decode_array(flat_codes(array), _scales(fmt), values, source(fmt))
-    return values.reshape(array.shape)
+    if fmt.width <= _TABLE_BITS:
+        return _look_up(_values(fmt), array)
+    return _decode(fmt, array)
 
 
 def encode(
@@ -61,7 +79,7 @@ def encode(
     values: ArrayLike,
     rounding: Rounding | str = "rne",
     overflow: Overflow | str = "saturate",
-    random_bits: None = None,
+    random_bits: RandomBits | None = None,
 ) -> NDArray[Any]:
     """Return the codes of values, rounded once.
 
@@ -76,8 +94,10 @@ def encode(
     overflow : Overflow or str
         What becomes of a value that is beyond the largest finite one once rounded. In an unsigned
         format so is a value that rounds to a negative number; the last finite one is then 0.
-    random_bits : None
-        Bits for stochastic modes; none of the modes that there are takes any.
+    random_bits : array_like or (array_like, int), optional
+        For a stochastic mode, and only there: random integers in ``range(2**N)``, which broadcast
+        to the shape of ``values``. N is the width of their type, which is uint8, uint16 or uint32;
+        or it is given, 1 to 32, as the second of a pair.
 
     Returns
     -------
@@ -87,11 +107,11 @@ def encode(
     Raises
     ------
     TypeError
-        If ``values`` are not real numbers.
+        If ``values`` are not real numbers, or ``random_bits`` are not unsigned integers.
     ValueError
-        If ``random_bits`` are given, an integer is not exact in float64, ``fmt`` cannot express
-        what ``overflow`` leads to, NaN has no code and ``overflow`` is not ``saturate`` (which
-        makes it +0), or an infinity would have to wrap.
+        If ``random_bits`` are missing, out of range or not wanted, an integer is not exact in
+        float64, ``fmt`` cannot express what ``overflow`` leads to, NaN has no code and ``overflow``
+        is not ``saturate`` (which makes it +0), or an infinity would have to wrap.
 
     Examples
     --------
@@ -102,25 +122,30 @@ def encode(
     array([124, 251], dtype=uint8)
     >>> encode(parse_format("int8"), [2.5, -3.5, 200.0], overflow="wrap")
     array([  2, 252, 200], dtype=uint8)
+    >>> encode(parse_format("int8"), [2.25] * 4, "sr_a", random_bits=([0, 1, 2, 3], 2))
+    array([2, 2, 2, 3], dtype=uint8)
     """
-    if random_bits is not None:
-        raise ValueError(f"random_bits must be None with rounding {rounding}, which is not random")
-    to = target(
-        fmt, _member(Rounding, rounding, "rounding"), _member(Overflow, overflow, "overflow")
-    )
-    exact = _read_values(values)
-    from minimac.model.kernels import encode_array
+    _check_scalar(fmt)
+    mode = _member(Rounding, rounding, "rounding")
+    rule = _member(Overflow, overflow, "overflow")
+    _check_overflow(fmt, rule)
+    exact = _read_floats(values)
+    random, width = read_random(random_bits, mode, exact.shape)
+    flat = exact.reshape(-1)
+    codes = np.empty(flat.size, code_type(fmt))
+    if not isinstance(fmt, GridFormat):
+        to = target(fmt, mode, rule, width)
+        if to.wrap:
+            _check_finite(fmt, exact, rule)
+        _encode(flat, random, codes, to)
+    elif mode.stochastic:
+        codes[:] = round_by_chance(fmt, flat, mode, rule, random, width)
+    else:
+        from minimac.model.kernels import encode_sorted
 
-    flat = exact.ravel()
-    codes = np.empty(flat.size, np.uint32)
-    failed = encode_array(flat.view(np.int64), codes, to)
-    if failed >= 0:
-        at = [int(i) for i in np.unravel_index(failed, exact.shape)]
-        raise ValueError(
-            f"values must have a code in {fmt.name}, which has none for {flat[failed]} (at index "
-            f"{at}) with overflow {overflow}"
-        )
-    return codes.astype(code_type(fmt)).reshape(exact.shape)
+        bounds = find_bounds(fmt, mode, rule)
+        _run(encode_sorted, flat.size, lambda span: (flat[span], *bounds, codes[span]))
+    return codes.reshape(exact.shape)
 
 
 def convert(
@@ -129,7 +154,7 @@ def convert(
     codes: ArrayLike,
     rounding: Rounding | str = "rne",
     overflow: Overflow | str = "saturate",
-    random_bits: None = None,
+    random_bits: RandomBits | None = None,
 ) -> NDArray[Any]:
     """Turn codes of one format into codes of another, with one rounding.
 
@@ -158,21 +183,102 @@ def convert(
     >>> convert(parse_format("bf16"), parse_format("e2m1"), [0x3F80, 0xC0A0, 0x7F80])
     array([ 2, 14,  7], dtype=uint8)
     """
-    return encode(dst, decode(src, codes), rounding, overflow, random_bits)
+    array = read_codes(src, codes)
+    if src.width <= _TABLE_BITS and array.size > 1 << src.width and random_bits is None:
+        mode = _member(Rounding, rounding, "rounding")
+        table = _conversion(src, dst, mode, _member(Overflow, overflow, "overflow"))
+        if table is not None:
+            return _look_up(table, array)
+    return encode(dst, decode(src, array), rounding, overflow, random_bits)
 
 
-@functools.cache
-def _scales(fmt: Format) -> NDArray[np.float64]:
-    return np.ldexp(1.0, np.arange(fmt.min_exp, fmt.max_exp + 1) - (fmt.sig_bits - 1))
+@functools.lru_cache(maxsize=64)
+def _conversion(
+    src: Format, dst: Format, rounding: Rounding, overflow: Overflow
+) -> NDArray[Any] | None:
+    """Return what each code becomes; None if there are some that become nothing."""
+    try:
+        return encode(dst, _values(src), rounding, overflow)
+    except ValueError:
+        return None
+
+
+@functools.lru_cache(maxsize=64)
+def _values(fmt: Format) -> NDArray[np.float64]:
+    """Return the values of all codes. What is no code has any value."""
+    if isinstance(fmt, KHot):
+        return _values(fmt.of)
+    if isinstance(fmt, Codebook):
+        unused = (1 << fmt.width) - len(fmt.codes)
+        return np.append(decode(fmt.of, fmt.codes), [np.nan] * unused)
+    if isinstance(fmt, ExponentOnly):
+        return np.append(np.ldexp(1.0, np.arange(fmt.min_exp, fmt.max_exp + 1)), np.nan)
+    return _decode(fmt, np.arange(1 << fmt.width, dtype=np.uint32))
+
+
+def _decode(fmt: Format, codes: NDArray[Any]) -> NDArray[np.float64]:
+    """Return the values of codes, each taken apart."""
+    from minimac.model.kernels import decode_array  # Numba takes longer to import than all else
+
+    flat, values, of = flat_codes(codes), np.empty(codes.size), source(fmt)
+    scales = np.ldexp(1.0, np.arange(fmt.min_exp, fmt.max_exp + 1) - (fmt.sig_bits - 1))
+    _run(decode_array, flat.size, lambda span: (flat[span], scales, values[span], of))
+    return values.reshape(codes.shape)
+
+
+def _look_up(table: NDArray[Any], codes: NDArray[Any]) -> NDArray[Any]:
+    """Return the entry of each code."""
+    from minimac.model.kernels import look_up
+
+    is_narrow = codes.dtype in (np.uint8, np.uint16)
+    flat = codes.reshape(-1) if is_narrow else flat_codes(codes)
+    results = np.empty(flat.size, table.dtype)
+    _run(look_up, flat.size, lambda span: (flat[span], table, results[span]))
+    return results.reshape(codes.shape)
+
+
+def _encode(values: NDArray[Any], random: NDArray[Any], codes: NDArray[Any], to: "Target") -> None:
+    """Write the codes of values of float32 or float64, along one axis."""
+    from minimac.model.kernels import encode_array, float_encoder
+
+    kernel: Callable[..., None]
+    prepared: FloatTarget | Target | None = _float_target(to, values.dtype == np.float64)
+    if prepared is None:
+        values = values.astype(np.float64, copy=False)
+        prepared = _float_target(to, True)
+    wide = values.dtype == np.float64
+    if prepared is None:
+        kernel, prepared = encode_array, to
+    else:
+        kernel = float_encoder(wide, to.random_bits > 0)
+    bits = values.view(np.int64 if wide else np.int32)
+    _run(kernel, bits.size, lambda span: (bits[span], random[span], codes[span], prepared))
+
+
+def _run(
+    kernel: Callable[..., None], size: int, arguments: Callable[[slice], tuple[Any, ...]]
+) -> None:
+    """Call a kernel with the arguments of one span of an axis after the other."""
+    spans = (slice(start, start + _SPAN) for start in range(0, size, _SPAN))
+    run(kernel, map(arguments, spans), _MACS * size)
 
 
 def code_type(fmt: Format) -> type[np.unsignedinteger[Any]]:
     """Return the narrowest type of NumPy that holds the codes of a format."""
-    return np.uint8 if fmt.width <= 8 else np.uint16 if fmt.width <= 16 else np.uint32
+    return _unsigned_type(fmt.width)
 
 
-def _read_values(values: ArrayLike) -> NDArray[np.float64]:
+def _unsigned_type(width: int) -> type[np.unsignedinteger[Any]]:
+    return np.uint8 if width <= 8 else np.uint16 if width <= 16 else np.uint32
+
+
+def read_values(values: ArrayLike) -> NDArray[np.float64]:
     """Turn numbers into float64, and refuse those that it does not hold."""
+    return _read_floats(values).astype(np.float64, copy=False)
+
+
+def _read_floats(values: ArrayLike) -> NDArray[np.float32] | NDArray[np.float64]:
+    """Turn numbers into float32 if it holds all of their type, and else into float64."""
     array = np.asarray(values)
     if array.dtype == np.float64 and isinstance(values, (list, tuple)):
         # NumPy has made floats of a mixture; look at what was given.
@@ -182,6 +288,8 @@ def _read_values(values: ArrayLike) -> NDArray[np.float64]:
                 # Python compares its own integers and floats exactly, NumPy does not.
                 if type(value) is int and value != float(got):
                     raise ValueError(f"values must be exact in float64, which {value} is not")
+    if array.dtype != bool and np.can_cast(array.dtype, np.float32):
+        return np.ascontiguousarray(array, np.float32).reshape(array.shape)
     integers = array.dtype == object and all(type(value) is int for value in array.flat)
     if integers or np.issubdtype(array.dtype, np.integer):
         try:
@@ -198,6 +306,73 @@ def _read_values(values: ArrayLike) -> NDArray[np.float64]:
     return np.ascontiguousarray(array, np.float64).reshape(array.shape)
 
 
+def read_random(
+    random_bits: RandomBits | None, rounding: Rounding, shape: tuple[int, ...]
+) -> tuple[NDArray[Any], int]:
+    """Return a random integer for each value, along one axis, and the width of each; none: 0."""
+    if not rounding.stochastic:
+        if random_bits is not None:
+            raise ValueError(
+                f"random_bits must be None with rounding {rounding}, which is not random"
+            )
+        return np.empty(0, np.uint32), 0
+    if random_bits is None:
+        raise ValueError(
+            f"random_bits must be given with rounding {rounding}: integers of 8, 16 or 32 bits "
+            "without a sign, or a pair (bits, N)"
+        )
+    if isinstance(random_bits, tuple):
+        array, width = _read_pair(random_bits)
+    else:
+        array = np.asarray(random_bits)
+        width = 8 * array.itemsize
+        if array.dtype.kind != "u" or width > 32:
+            raise TypeError(
+                "random_bits must be of type uint8, uint16 or uint32, or a pair (bits, N), not of "
+                f"type {array.dtype}"
+            )
+    try:
+        array = np.broadcast_to(array, shape)
+    except ValueError:
+        raise ValueError(
+            f"random_bits must broadcast to the shape of values, {shape}, not be of {array.shape}"
+        ) from None
+    return np.ascontiguousarray(array, _unsigned_type(width)).reshape(-1), width
+
+
+def _read_pair(pair: tuple[Any, ...]) -> tuple[NDArray[Any], int]:
+    """Return random integers and their width."""
+    if len(pair) != 2 or not isinstance(pair[1], (int, np.integer)):
+        raise TypeError(f"random_bits must be an array or a pair (bits, N), not {pair!r}")
+    array, width = np.asarray(pair[0]), int(pair[1])
+    if not 1 <= width <= 32:
+        raise ValueError(f"random_bits must be a pair (bits, N) with N of 1 to 32, not {width}")
+    if not np.issubdtype(array.dtype, np.integer):
+        raise TypeError(f"random_bits must be integers, not {array.dtype}")
+    if array.size and not 0 <= array.min() <= array.max() < 1 << width:
+        raise ValueError(
+            f"random_bits of {width} bits must be 0 to {(1 << width) - 1}, not {array.min()} to "
+            f"{array.max()}"
+        )
+    return array, width
+
+
+def _check_scalar(fmt: Format) -> None:
+    if not isinstance(fmt, Minifloat | FixedPoint | GridFormat):
+        found = fmt.name if isinstance(fmt, Format) else repr(fmt)
+        raise TypeError(f"a format must be one of scalars (see parse_format), not {found}")
+
+
+def _check_finite(fmt: Format, values: NDArray[Any], overflow: Overflow) -> None:
+    finite = np.isfinite(values)
+    if not finite.all():
+        at = [int(i) for i in np.argwhere(~finite)[0]]
+        raise ValueError(
+            f"values must have a code in {fmt.name}, which has none for {values[tuple(at)]} "
+            f"(at index {at}) with overflow {overflow}"
+        )
+
+
 def _member(choices: Any, word: Any, name: str) -> Any:
     try:
         return choices(word)
@@ -208,12 +383,21 @@ def _member(choices: Any, word: Any, name: str) -> Any:
         ) from None
 
 
+def _check_overflow(fmt: Format, overflow: Overflow) -> None:
+    if overflow is Overflow.WRAP and not (isinstance(fmt, FixedPoint) and not fmt.symmetric):
+        raise ValueError(f"overflow must not be wrap: {fmt.name} is not fixed point with all codes")
+    if overflow in (Overflow.NAN, Overflow.INFINITY) and not fmt.has_nan:
+        raise ValueError(f"overflow must not be {overflow}: {fmt.name} has no such code")
+
+
 @functools.cache
-def target(fmt: Format, rounding: Rounding, overflow: Overflow) -> "Target":
+def target(fmt: Format, rounding: Rounding, overflow: Overflow, random_bits: int = 0) -> "Target":
     """Work out all that rounding to a format needs to know.
 
     Raises
     ------
+    TypeError
+        If it is neither a minifloat nor fixed point.
     ValueError
         If the format cannot express what ``overflow`` leads to.
     """
@@ -235,10 +419,7 @@ def target(fmt: Format, rounding: Rounding, overflow: Overflow) -> "Target":
             infinities = fmt.infinity_code, fmt.infinity_code | sign if fmt.signed else None
     else:
         raise TypeError(f"a format must be a Minifloat or a FixedPoint, not {fmt!r}")
-    if overflow is Overflow.WRAP and not (isinstance(fmt, FixedPoint) and not fmt.symmetric):
-        raise ValueError(f"overflow must not be wrap: {fmt.name} is not fixed point with all codes")
-    if overflow in (Overflow.NAN, Overflow.INFINITY) and nan is None:
-        raise ValueError(f"overflow must not be {overflow}: {fmt.name} has no such code")
+    _check_overflow(fmt, overflow)
 
     def code(*choices: int | None) -> int:
         return next((choice for choice in choices if choice is not None), -1)
@@ -277,4 +458,67 @@ def target(fmt: Format, rounding: Rounding, overflow: Overflow) -> "Target":
         inf_positive=infinite[0],
         inf_negative=infinite[1],
         nan=code(nan, 0 if overflow is Overflow.SATURATE else None),
+        random_bits=random_bits,
+    )
+
+
+@functools.cache
+def _float_target(to: "Target", wide: bool) -> "FloatTarget | None":
+    """Prepare a target for values of float32, or of float64; None if those lack bits for it."""
+    from minimac.model.kernels import FloatTarget, last_magnitude
+
+    fraction_bits, bias = (52, 1023) if wide else (23, 127)
+    infinity = (2 * bias + 1) << fraction_bits
+    # In fixed point all is subnormal, below an exponent beyond the largest value.
+    man_bits = to.man_bits if to.binade else to.mask.bit_length()
+    shift = fraction_bits - man_bits
+    place = shift - to.random_bits
+    field = to.lsb_exp + man_bits + bias
+    if to.wrap or place < 2 or field < 1:
+        return None
+    half, lost = 1 << place >> 1, (1 << shift) - 1
+    # What is added to positive numbers, to negative ones, and besides to what is odd.
+    add: dict[Rounding, tuple[int, int, int]] = {
+        Rounding.RNE: (half - 1, half - 1, 1),
+        Rounding.RNA: (half, half, 0),
+        Rounding.UP: (lost, 0, 0),
+        Rounding.DOWN: (0, lost, 0),
+        Rounding.ODD: (lost, lost, -lost),
+        Rounding.SR_B: (half, half, 0),
+        Rounding.SR_C: (half - 1, half - 1, 1),
+    }
+    add_positive, add_negative, add_if_odd = add.get(list(Rounding)[to.rounding], (0, 0, 0))
+    flip, sign = (0, to.sign) if to.sign else (to.mask, 1)
+    most_negative = (to.max_negative ^ flip) + sign if to.max_negative else 0
+    last = [
+        infinity - 1
+        if over == most
+        else last_magnitude(
+            negative, infinity, fraction_bits, bias, to._replace(over_positive=-1, over_negative=-1)
+        )
+        for negative, over, most in (
+            (False, to.over_positive, to.max_positive),
+            (True, to.over_negative, most_negative),
+        )
+    ]
+    return FloatTarget(
+        field=field,
+        shift=shift,
+        place=place,
+        add_positive=add_positive,
+        add_negative=add_negative,
+        add_if_odd=add_if_odd,
+        max_positive=to.max_positive,
+        max_negative=to.max_negative,
+        least=max(to.least, int(not to.negative_zero)),
+        minus_zero=to.sign if to.negative_zero else 0,
+        flip=flip,
+        sign=sign,
+        last_positive=last[0],
+        last_negative=last[1],
+        over_positive=to.over_positive,
+        over_negative=to.over_negative,
+        inf_positive=to.inf_positive,
+        inf_negative=to.inf_negative,
+        nan=to.nan,
     )

@@ -1,5 +1,6 @@
 """Tests of :mod:`minimac.cli`."""
 
+import csv
 import json
 import re
 import subprocess
@@ -11,7 +12,9 @@ import numpy as np
 import pytest
 
 from minimac.cli import LISTED_FORMATS, main
+from minimac.model import decode
 from minimac.spec import UNITS, load_design, parse_format
+from minimac.spec.names import FAMILIES
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 INT8 = str(EXAMPLES / "int8.yaml")
@@ -43,7 +46,12 @@ def test_version(capsys):
 
 
 @pytest.mark.parametrize(
-    "verb", [[], *(["list"], ["generate"], ["simulate"], ["cost"], ["explore"], ["report"])]
+    "verb",
+    [
+        [],
+        *(["list"], ["decode"], ["encode"], ["table"]),
+        *(["generate"], ["simulate"], ["cost"], ["explore"], ["report"]),
+    ],
 )
 def test_help(verb, capsys):
     assert main([*verb, "--help"]) == 0
@@ -55,7 +63,10 @@ def test_help(verb, capsys):
 def test_help_and_lists_are_quick():
     """Neither may import what only other verbs need."""
     slow = {"numpy", "amaranth", "numba", "sklearn", "plotly", "cocotb", "pandas", "jinja2"}
-    for args in (["--help"], ["list", "formats"], ["list", "units"]):
+    for args in (
+        *(["--help"], ["list", "formats"], ["list", "units"]),
+        *(["decode", "nf4", "3"], ["table", "e4m3fn"], ["table", "mxint8", "--json"]),
+    ):
         code = (
             f"import sys; from minimac.cli import main; main({args!r});"
             f"sys.exit(repr({slow!r} & set(sys.modules)) if {slow!r} & set(sys.modules) else 0)"
@@ -80,17 +91,27 @@ def test_formats_are_generated_from_the_spec(capsys):
         "max": 448.0,
         "min>0": 2.0**-9,
         "specials": "NaN",
+        "what": "OCP FP8 E4M3",
     }
     assert by_name["bf16"]["specials"] == "inf NaN"
     assert (by_name["int8"]["E"], by_name["int8"]["max"]) == (None, 127.0)
+    assert (by_name["e8m0"]["max"], by_name["e8m0"]["min>0"]) == (2.0**127, 2.0**-127)
+    assert by_name["nf4"]["min>0"] == 0.07958029955625534
+    assert (by_name["mxfp4"]["E"], by_name["mxfp4"]["max"]) == (2, 6.0)
+    assert all(row["what"] for row in rows)
+    kinds = {type(parse_format(name)).__name__ for name in LISTED_FORMATS}
+    assert kinds == {family.__name__ for family in FAMILIES}
 
 
 def test_formats_as_a_table(capsys):
     assert main(["list", "formats"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0].split() == ["format", "bits", "E", "M", "bias", "max", "min>0", "specials"]
-    assert "e2m1          4  2   1     1            6          0.5" in lines
-    assert "int8          8  -   -     -          127            1" in lines
+    heads = ["format", "bits", "E", "M", "bias", "max", "min>0", "specials", "what"]
+    assert lines[0].split() == heads
+    rows = {line.split()[0]: line.split()[1:] for line in lines}
+    assert rows["e2m1"] == [*"4 2 1 1 6 0.5 OCP FP4 E2M1".split()]
+    assert rows["int8"] == [*"8 - - - 127 1 two's complement".split()]
+    assert max(map(len, lines)) < 120
 
 
 def test_units(capsys):
@@ -110,6 +131,325 @@ def test_boards(capsys):
     out, err = capsys.readouterr()
     assert isinstance(json.loads(out), list)
     assert err == ""
+
+
+def test_decode(capsys):
+    assert main(["decode", "e4m3fn", "0x38", "1", "0b1_1111_111", "128"]) == 0
+    out, err = capsys.readouterr()
+    assert out.splitlines() == [
+        "code  bits              value  class              ulp",
+        "0x38  0_0111_000            1  normal           0.125",
+        "0x01  0_0000_001  0.001953125  subnormal  0.001953125",
+        "0xff  1_1111_111          nan  NaN                  -",
+        "0x80  1_0000_000           -0  zero       0.001953125",
+    ]
+    assert err == ""
+
+
+def test_decode_as_json(capsys):
+    assert main(["decode", "e5m2", "0x3c", "0xfc", "0x7d", "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert rows[0] == {
+        "code": 60,
+        "hex": "0x3c",
+        "bits": "0_01111_00",
+        "value": 1.0,
+        "class": "normal",
+        "ulp": 0.25,
+    }
+    assert [(row["value"], row["class"]) for row in rows[1:]] == [
+        ("-inf", "infinity"),
+        ("nan", "NaN"),
+    ]
+
+
+@pytest.mark.parametrize("verb", ["decode", "encode"])
+def test_elements_of_blocks(verb, capsys):
+    assert main([verb, "mxfp4", "5"]) == 0
+    out, err = capsys.readouterr()
+    assert out.splitlines()[1].split()[-5 if verb == "decode" else 0] in ("0x5", "5")
+    assert err == "mxfp4: elements are e2m1; scales apart\n"
+
+
+def test_encode(capsys):
+    assert main(["encode", "e4m3fn", "0.1", "1/3", "-1.5", "-inf", "1000", "-0.0", "nan"]) == 0
+    out, err = capsys.readouterr()
+    assert out.splitlines() == [
+        "given  code  bits            value      error      ulps    below      above",
+        "0.1    0x1d  0_0011_101  0.1015625  0.0015625       0.2  0.09375  0.1015625",
+        "1/3    0x2b  0_0101_011    0.34375  0.0104167  0.333333   0.3125    0.34375",
+        "-1.5   0xbc  1_0111_100       -1.5          0         0        -          -",
+        "-inf   0xfe  1_1111_110       -448          -         -        -          -",
+        "1000   0x7e  0_1111_110        448        552     17.25      448          -",
+        "-0.0   0x80  1_0000_000         -0          0         0        -          -",
+        "nan    0x7f  0_1111_111        nan          -         -        -          -",
+    ]
+    assert err == ""
+
+
+def test_encode_as_json(capsys):
+    assert main(["encode", "e2m1", "-1/3", "--rounding", "down", "--json"]) == 0
+    (row,) = json.loads(capsys.readouterr().out)
+    assert row == {
+        "given": "-1/3",
+        "code": 9,
+        "hex": "0x9",
+        "bits": "1_00_1",
+        "value": -0.5,
+        "class": "subnormal",
+        "ulp": 0.5,
+        "error": 1 / 6,
+        "ulps": 1 / 3,
+        "below": -0.5,
+        "above": 0.0,
+    }
+
+
+@pytest.mark.parametrize(
+    ("args", "codes"),
+    [
+        # Numbers with a minus are no options, wherever they stand.
+        (["e4m3fn", "-1.5", "-inf", "-.5", "-1/2", "-1e-1"], [0xBC, 0xFE, 0xB0, 0xB0, 0x9D]),
+        (["-1.5", "--", "-2"], None),
+        (["e4m3fn", "--", "-1.5", "-2"], [0xBC, 0xC0]),
+        (["e4m3fn", "--rounding", "up", "-1.45"], [0xBB]),
+        (["e4m3fn", "-1.45", "--rounding=down"], [0xBC]),
+        (["e5m2", "1e9", "-1e9", "--overflow", "infinity"], [0x7C, 0xFC]),
+        (["e5m2", "inf", "--overflow", "saturate"], [0x7C]),
+        (["e4m3fn", "1e9", "--overflow", "nan"], [0x7F]),
+        (["int8", "200", "-129", "--overflow", "wrap"], [200, 127]),
+        (["e2m1", "nan"], [0]),
+        (["int8", "9" * 30, "-" + "9" * 300], [0x7F, 0x80]),
+        (["int8", "2.5", "--rounding", "sr_a", "--random", "1", "--random-bits", "2"], [2]),
+        (["int8", "2.5", "--rounding", "sr_a", "--random", "2", "--random-bits", "2"], [3]),
+        # A tie, and what float64 takes for one.
+        (["e4m3fn", "1.0625", "1.0625" + "0" * 40 + "1", "1.06249" + "9" * 40], [56, 57, 56]),
+        (["bf16", "0.1", "1/3"], [0x3DCD, 0x3EAB]),
+        (["nf4", "0.3", "-2"], [0xB, 0]),
+        (["e8m0", "3", "0"], [0x80, 0xFF]),
+        (["khot1:int8", "7", "-100"], [8, 128]),
+    ],
+)
+def test_codes_of_values(args, codes, capsys):
+    status = main(["encode", *args, "--json"] if "--" not in args else ["encode", "--json", *args])
+    out, err = capsys.readouterr()
+    if codes is None:
+        assert status == 2
+        assert err.startswith("minimac: error: unknown format '-1.5'")
+    else:
+        assert (status, err) == (0, "")
+        assert [row["code"] for row in json.loads(out)] == codes
+
+
+@pytest.mark.parametrize("name", ["e4m3fn", "e5m2fnuz", "int8:sym", "nf4", "khot2:s0.7", "mxint8"])
+def test_tables_have_every_code(name, capsys):
+    fmt = parse_format(name)
+    element = getattr(fmt, "element", fmt)
+    codes = [code for code in range(1 << element.width) if element.holds(code)]
+    values = decode(element, codes)
+    assert main(["table", name, "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["format"] == name
+    assert ("block" in told) == (name == "mxint8")
+    assert [row["code"] for row in told["codes"]] == codes
+    np.testing.assert_array_equal([float(row["value"]) for row in told["codes"]], values)
+    assert main(["table", name, "--csv"]) == 0
+    rows = list(csv.DictReader(capsys.readouterr().out.splitlines()))
+    assert [int(row["hex"], 16) for row in rows] == codes
+    np.testing.assert_array_equal([float(row["value"]) for row in rows], values)
+
+
+def test_table(capsys):
+    assert main(["table", "e2m1"]) == 0
+    out, err = capsys.readouterr()
+    assert out.splitlines() == [
+        "e2m1: 4 bits, sign, 2 exponent, 1 mantissa, bias 1",
+        "  values          15, from -6 to 6",
+        "  least positive  0.5",
+        "  least normal    1",
+        "  ulp at 1        0.5",
+        "  negative zero   yes",
+        "",
+        "code  bits    0    1",
+        "0x0   0_00_x  0  0.5",
+        "0x2   0_01_x  1  1.5",
+        "0x4   0_10_x  2    3",
+        "0x6   0_11_x  4    6",
+        "from 0x8 on the same, negative",
+    ]
+    assert err == ""
+
+
+@pytest.mark.parametrize(
+    ("name", "lines"),
+    [
+        ("e4m3fnuz", ["  NaN             0x80", "from 0x81 on the same, negative; 0x80 is NaN"]),
+        ("e4m3fn", ["  NaN             0x7f; 2 codes"]),
+        ("mxfp4", ["mxfp4: blocks of 32 elements; scale e8m0, rule floor"]),
+        (
+            "nvfp4",
+            ["nvfp4: blocks of 16 elements; scale ue4m3fn, rule even, and fp32 for a tensor"],
+        ),
+        ("dfp8", ["dfp8: blocks of a whole tensor; scale e8m0, rule floor"]),
+        ("bin", ["bin: 1 bit, 2 values of tern", "0x0   x     -1  1"]),
+    ],
+)
+def test_what_tables_say(name, lines, capsys):
+    assert main(["table", name]) == 0
+    assert {*lines} <= {*capsys.readouterr().out.splitlines()}
+
+
+def test_summaries_of_large_formats(capsys):
+    assert main(["table", "bf16"]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "bf16: 16 bits, sign, 8 exponent, 7 mantissa, bias 127",
+        "  values          65279, from -3.3895313892515355e+38 to 3.3895313892515355e+38",
+        "  least positive  9.183549615799121e-41",
+        "  least normal    1.1754943508222875e-38",
+        "  ulp at 1        0.0078125",
+        "  negative zero   yes",
+        "  infinities      0x7f80, 0xff80",
+        "  NaN             0x7fc0; 254 codes",
+    ]
+    assert main(["table", "dfp16", "--csv"]) == 0
+    rows = dict(csv.reader(capsys.readouterr().out.splitlines()))
+    assert (rows["block.element"], rows["largest"], rows["infinities"]) == ("int16", "32767.0", "")
+    assert main(["table", "bf16", "--json"]) == 0
+    assert "codes" not in json.loads(capsys.readouterr().out)
+
+
+VALUE = "value must be a number, as -1.5, 1e-3 or 1/3, or inf or nan, not "
+CODE = "code must be 0 to 255, or the same as 0x.. or 0b.., not "
+MANY = "value must have at most 1000 digits, and 4 in its exponent, not as many as "
+STANDS = "value must be one that float64 can stand for when it is rounded to "
+RULES = "saturate, infinity, nan, wrap"
+MODES = "rne, rna, truncate, up, down, odd, sr_a, sr_b, sr_c"
+SR = ["encode", "e4m3fn", "1.1", "--rounding", "sr_b"]
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["decode"], "Missing argument 'FORMAT'; see minimac decode --help"),
+        (["decode", "e4m3fn"], "Missing argument 'CODE'; see minimac decode --help"),
+        (["decode", "bf61", "1"], "unknown format 'bf61'; did you mean 'bf16'?"),
+        (["decode", "e4m3fn", "256"], "code must be 0 to 255 to be of e4m3fn, not 256"),
+        (["decode", "e4m3fn", "-1"], "code must be 0 to 255 to be of e4m3fn, not -1"),
+        (["decode", "e4m3fn", "--", "-1"], "code must be 0 to 255 to be of e4m3fn, not -1"),
+        (["decode", "mxfp4", "16"], "code must be 0 to 15 to be of e2m1, not 16"),
+        (["decode", "e4m3fn", "-0x1"], CODE + "'-0x1'"),
+        (["decode", "e4m3fn", "1.5"], CODE + "'1.5'; minimac encode takes values"),
+        *((["decode", "e4m3fn", text], CODE + repr(text)) for text in ("", " ", "abc", "0x", "٣")),
+        (["decode", "e4m3fn", "9" * 5000], CODE + repr("9" * 61 + "...")),
+        (
+            ["decode", "e4m3fn", "1" + "0" * 60],
+            "code must be 0 to 255 to be of e4m3fn, not 1" + "0" * 60,
+        ),
+        (["decode", "e4m3fn", "1", "2", "x"], CODE + "'x'"),
+        (["decode", "int8:sym", "128"], "code must be one that int8:sym uses, which 0x80 is not"),
+        (
+            ["decode", "power4:a=0.5", "15"],
+            "code must be one that power4:a=0.5 uses, which 0xf is not",
+        ),
+        (["decode", "khot1:int8", "3"], "code must be one that khot1:int8 uses, which 0x3 is not"),
+        (["decode", "e4m3fn", "--bad", "1"], "No such option: --bad; see minimac decode --help"),
+        (["decode", "e4m3fn", "-j", "1"], "No such option: -j; see minimac decode --help"),
+        (["encode", "e4m3fn"], "Missing argument 'VALUE'; see minimac encode --help"),
+        (["encode", "--bad", "1"], "No such option: --bad; see minimac encode --help"),
+        (
+            ["encode", "e4m3fn", "--rouding", "up", "1"],
+            "No such option: --rouding; see minimac encode --help",
+        ),
+        *(
+            (["encode", "e4m3fn", text], VALUE + repr(text))
+            for text in ("", "abc", "1 2", "-", "1,5")
+        ),
+        (["encode", "e4m3fn", "0x38"], VALUE + "'0x38'; minimac decode takes codes"),
+        (["encode", "e4m3fn", "-0x38"], VALUE + "'-0x38'; minimac decode takes codes"),
+        (["encode", "e4m3fn", "1/0"], "value must not be divided by zero, as in '1/0'"),
+        (["encode", "e4m3fn", "1e999999999"], MANY + "'1e999999999'"),
+        (["encode", "e4m3fn", "9" * 5000], MANY + repr("9" * 61 + "...")),
+        (
+            ["encode", "e4m3fn", "1", "--rounding", "nre"],
+            f"--rounding must be one of {MODES}, not 'nre'; did you mean 'rne'?",
+        ),
+        (
+            ["encode", "e4m3fn", "1", "--overflow", "sat"],
+            f"--overflow must be one of {RULES}, not 'sat'; did you mean 'saturate'?",
+        ),
+        (
+            ["encode", "e4m3fn", "1", "--overflow", "wrap"],
+            "--overflow must not be wrap: e4m3fn is not fixed point with all codes",
+        ),
+        (
+            ["encode", "e2m1", "nan", "--overflow", "nan"],
+            "--overflow must not be nan: e2m1 has no such code",
+        ),
+        (
+            ["encode", "int8", "nan", "--overflow", "wrap"],
+            "nan: must have a code in int8, which has none for nan with overflow wrap",
+        ),
+        (
+            ["encode", "int8", "1", "-inf", "--overflow", "wrap"],
+            "-inf: must have a code in int8, which has none for -inf with overflow wrap",
+        ),
+        (
+            ["encode", "int8", "1" + "0" * 40 + "1", "--overflow", "wrap"],
+            STANDS + "int8; write it with fewer digits",
+        ),
+        (SR, "--rounding sr_b needs random bits: --random R --random-bits N"),
+        ([*SR, "--random", "1"], "--rounding sr_b needs random bits: --random R --random-bits N"),
+        (
+            [*SR, "--random-bits", "4"],
+            "--rounding sr_b needs random bits: --random R --random-bits N",
+        ),
+        (
+            [*SR, "--random", "4", "--random-bits", "2"],
+            "--random must be 0 to 3 with --random-bits 2, not 4",
+        ),
+        (
+            [*SR, "--random", "-1", "--random-bits", "2"],
+            "--random must be 0 to 3 with --random-bits 2, not -1",
+        ),
+        (
+            [*SR, "--random", "1", "--random-bits", "33"],
+            "--random-bits must be 1 to 32, not 33",
+        ),
+        (
+            ["encode", "fp32", "0.1", *SR[3:], "--random", "1", "--random-bits", "32"],
+            STANDS + "fp32; write it with fewer digits or take fewer random bits",
+        ),
+        (
+            ["encode", "e4m3fn", "1", "--random", "1", "--random-bits", "2"],
+            "--random and --random-bits are for sr_a, sr_b and sr_c, not rne",
+        ),
+        (["table"], "Missing argument 'FORMAT'; see minimac table --help"),
+        (
+            ["table", "e4m3fn", "1"],
+            "Got unexpected extra argument(s) (1); see minimac table --help",
+        ),
+        (["table", "nvfp5"], "unknown format 'nvfp5'; did you mean 'nvfp4'?"),
+        (["table", "e4m3fn", "--json", "--csv"], "--json and --csv exclude each other"),
+        (["table", "--bad", "e4m3fn"], "No such option: --bad; see minimac table --help"),
+    ],
+)
+def test_wrong_codes_and_values(wrong, args, message):
+    assert wrong(*args) == message
+
+
+def test_words_of_all_sorts_are_one_line(capsys):
+    """Whatever the words, it is a result or one line, and never a traceback."""
+    formats = ["e4m3fn", "int8", "nf4", "khot2:s0.7", "e8m0", "mxfp4", "", "-1", "x" * 5000, "--"]
+    words = ["1", "-1", "-inf", "nan", "1e-300", "1e400", "--", "-", "-x", "\0", "é", "0b1", "1/7"]
+    for verb in ("decode", "encode", "table"):
+        for fmt in formats:
+            for word in words:
+                status = main([verb, fmt, word])
+                out, err = capsys.readouterr()
+                assert status in (0, 2), (verb, fmt, word)
+                assert bool(out) == (status == 0)
+                assert err.count("\n") <= 1
+                assert (status == 2) == err.startswith("minimac: error: ")
 
 
 @pytest.mark.parametrize(
@@ -158,6 +498,29 @@ def test_boards(capsys):
 )
 def test_wrong_input_is_one_line(wrong, args, message):
     assert wrong(*args) == message
+
+
+NO_CIRCUIT = [
+    (
+        ["accumulate={kind: rounded, format: fp32}"],
+        "accumulate.kind: no circuit for rounded yet; use exact or float",
+    ),
+    (
+        ["a=e4m3fn", "b=e4m3fn", "product=lmul"],
+        "product: no circuit for lmul yet; use exact",
+    ),
+    (["out_round=sr_a"], "out_round: no circuit for sr_a yet; use another mode"),
+    (["a=nf4"], "a: no circuit for nf4 yet; use a minifloat or fixed-point format"),
+    (["b=mxfp4"], "b: no circuit for mxfp4 yet; use a minifloat or fixed-point format"),
+]
+
+
+@pytest.mark.parametrize("verb", ["generate", "simulate", "cost"])
+@pytest.mark.parametrize(("changes", "message"), NO_CIRCUIT)
+def test_what_has_no_circuit(wrong, verb, changes, message):
+    args = [part for change in changes for part in ("--set", change)]
+    assert wrong(verb, INT8, *args) == f"{INT8}: {message}"
+    assert not Path("build").exists()
 
 
 def test_wrong_seed(wrong):

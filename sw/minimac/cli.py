@@ -10,15 +10,27 @@ import inspect
 import io
 import json
 import os
+import re
 import signal
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from minimac.spec import UNITS, Design, Format, Minifloat, SpecError, load_design, parse_format
+from minimac.spec import (
+    UNITS,
+    BlockFormat,
+    Design,
+    Format,
+    Minifloat,
+    Overflow,
+    Rounding,
+    SpecError,
+    load_design,
+    parse_format,
+)
 from minimac.spec.errors import nearest
 from minimac.spec.loading import load_yaml, parse_yaml
 
@@ -27,13 +39,53 @@ if TYPE_CHECKING:
 
 __all__ = ["main"]
 
-#: Formats that ``list formats`` shows; the grammar has thousands.
-LISTED_FORMATS = (
-    *("fp32", "tf32", "bf16", "fp16"),
-    *("e5m2", "e4m3fn", "e4m3", "e5m2fnuz", "e4m3fnuz", "binary8p3se", "binary8p4se"),
-    *("e3m2", "e2m3", "e2m1", "ue5m3", "ue4m3fn"),
-    *("int16", "int8", "int8:sym", "uint8", "int4", "uint4", "s4.3", "u0.8"),
-)
+#: Formats that ``list formats`` shows, and what each is; the grammar has thousands.
+LISTED_FORMATS = {
+    "fp32": "IEEE 754 binary32",
+    "tf32": "TensorFloat-32",
+    "bf16": "bfloat16",
+    "fp16": "IEEE 754 binary16",
+    "e5m2": "OCP FP8 E5M2",
+    "e4m3fn": "OCP FP8 E4M3",
+    "e4m3": "minifloat, all codes finite",
+    "e5m2fnuz": "FP8 without -0",
+    "e4m3fnuz": "FP8 without -0",
+    "binary8p3se": "IEEE P3109",
+    "binary8p4se": "IEEE P3109",
+    "e3m2": "OCP FP6 E3M2",
+    "e2m3": "OCP FP6 E2M3",
+    "e2m1": "OCP FP4 E2M1",
+    "ue5m3": "scale",
+    "ue4m3fn": "scale of NVFP4",
+    "e8m0": "scale of OCP MX: powers of two",
+    "int16": "two's complement",
+    "int8": "two's complement",
+    "int8:sym": "without -128",
+    "uint8": "unsigned",
+    "int4": "two's complement",
+    "uint4": "unsigned",
+    "s4.3": "fixed point: integer and fraction bits",
+    "u0.8": "fixed point, unsigned",
+    "tern": "-1, 0 and 1",
+    "bin": "-1 and 1",
+    "khot2:s0.7": "at most 2 non-zero signed digits",
+    "nf4": "codebook: quantiles of a normal distribution",
+    "dynamic8": "codebook: dynamic tree",
+    "power4:a=0.5": "codebook: power-function grid",
+    "lut:e2m1:9017": "codebook: any table",
+    "mxfp8_e4m3": "OCP MX: blocks of 32, scale e8m0",
+    "mxfp8_e5m2": "OCP MX",
+    "mxfp6_e3m2": "OCP MX",
+    "mxfp6_e2m3": "OCP MX",
+    "mxfp4": "OCP MX",
+    "mxint8": "OCP MX, symmetric (mxint8:ocp: not)",
+    "mxint4": "blocks of 32, symmetric",
+    "nvfp4": "blocks of 16, scales ue4m3fn and fp32",
+    "nvint4": "blocks of 16, scales ue4m3fn and fp32",
+    "bfp16": "block floating point: blocks of 64",
+    "bfp12": "block floating point: blocks of 64",
+    "dfp16": "dynamic fixed point: a scale for a tensor",
+}
 
 app = typer.Typer(
     name="minimac",
@@ -51,6 +103,13 @@ Changes = Annotated[
     typer.Option("--set", metavar="KEY=VALUE", help="Change a key, as in accumulate.width=20."),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+FormatName = Annotated[
+    str,
+    typer.Argument(metavar="FORMAT", help="A format: e4m3fn, bf16, int8, nf4, mxfp4, ..."),
+]
+
+#: Lets numbers with a minus be arguments.
+NUMBERS = {"ignore_unknown_options": True}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -165,12 +224,17 @@ def _one_of(name: str, word: str, known: Iterable[str]) -> str:
 
 
 def _formats() -> list[dict[str, Any]]:
-    return [_format_row(parse_format(name)) for name in LISTED_FORMATS]
+    return [_format_row(parse_format(name), what) for name, what in LISTED_FORMATS.items()]
 
 
-def _format_row(fmt: Format) -> dict[str, Any]:
-    floating = fmt if isinstance(fmt, Minifloat) else None
-    specials = [word for word, has in (("inf", fmt.has_infinities), ("NaN", fmt.has_nan)) if has]
+def _format_row(fmt: Format, what: str) -> dict[str, Any]:
+    from minimac.codes import least_positive
+
+    element = _element(fmt)
+    floating = element if isinstance(element, Minifloat) else None
+    specials = [
+        word for word, has in (("inf", element.has_infinities), ("NaN", element.has_nan)) if has
+    ]
     return {
         "format": fmt.name,
         "bits": fmt.width,
@@ -178,8 +242,9 @@ def _format_row(fmt: Format) -> dict[str, Any]:
         "M": floating.man_bits if floating else None,
         "bias": floating.bias if floating else None,
         "max": fmt.max_lsbs * 2.0**fmt.lsb_exp,
-        "min>0": 2.0**fmt.lsb_exp,
+        "min>0": least_positive(element),
         "specials": " ".join(specials),
+        "what": what,
     }
 
 
@@ -207,10 +272,16 @@ def _technologies() -> list[dict[str, Any]]:
     return [{"technology": name} for name in technologies()]
 
 
-def _print_table(rows: Sequence[dict[str, Any]]) -> None:
+def _cell(value: Any) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def _print_table(rows: Sequence[dict[str, Any]], cell: Callable[[Any], str] = _cell) -> None:
     """Print rows aligned: text to the left, numbers to the right, the unit in the heading."""
     heads = list(rows[0])
-    cells = [[_cell(row[head]) for head in heads] for row in rows]
+    cells = [[cell(row[head]) for head in heads] for row in rows]
     widths = [max(map(len, column)) for column in zip(heads, *cells, strict=True)]
     words = [all(isinstance(row[head], str) for row in rows) for head in heads]
     for line in [heads, *cells]:
@@ -221,10 +292,221 @@ def _print_table(rows: Sequence[dict[str, Any]]) -> None:
         print("  ".join(aligned).rstrip())
 
 
-def _cell(value: Any) -> str:
-    if value is None:
-        return "-"
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
+@app.command(context_settings=NUMBERS)
+def decode(
+    name: FormatName,
+    codes: Annotated[
+        list[str], typer.Argument(metavar="CODE", help="Codes: 56, 0x38, 0b0_0111_000.")
+    ],
+    as_json: AsJson = False,
+) -> None:
+    """Say what codes mean."""
+    from minimac.codes import describe, read_code, show
+
+    _refuse_options("decode", [name, *codes])
+    fmt = parse_format(name)
+    found = [describe(fmt, read_code(fmt, code)) for code in codes]
+    _note_blocks(fmt)
+    if as_json:
+        _print_json([code.as_dict() for code in found])
+        return
+    _print_table(
+        [
+            {
+                "code": code.hex,
+                "bits": code.bits,
+                "value": code.value,
+                "class": code.kind,
+                "ulp": code.ulp,
+            }
+            for code in found
+        ],
+        show,
+    )
+
+
+@app.command(context_settings=NUMBERS)
+def encode(
+    name: FormatName,
+    values: Annotated[
+        list[str], typer.Argument(metavar="VALUE", help="Values: -1.5, 1e-3, 1/3, inf, nan.")
+    ],
+    rounding: Annotated[
+        str, typer.Option(metavar="MODE", help=f"One of {', '.join(Rounding)}.")
+    ] = "rne",
+    overflow: Annotated[
+        str, typer.Option(metavar="RULE", help=f"One of {', '.join(Overflow)}.")
+    ] = "saturate",
+    random: Annotated[
+        int | None, typer.Option(metavar="R", help="Random bits of a stochastic mode.")
+    ] = None,
+    random_bits: Annotated[
+        int | None, typer.Option(metavar="N", help="How many they are, 1 to 32.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Round values, exactly as written, and say how far off the codes are."""
+    from minimac.codes import show
+
+    _refuse_options("encode", [name, *values])
+    fmt = parse_format(name)
+    mode = Rounding(_one_of("--rounding", rounding, Rounding))
+    rule = Overflow(_one_of("--overflow", overflow, Overflow))
+    bits = _read_random(mode, random, random_bits)
+    rows = [_encode(_element(fmt), value, mode, rule, bits) for value in values]
+    _note_blocks(fmt)
+    if as_json:
+        _print_json(rows)
+        return
+    for row in rows:
+        row["code"] = row["hex"]
+        row["given"] = row["given"] if len(row["given"]) <= 24 else row["given"][:21] + "..."
+        for key in ("error", "ulps"):
+            row[key] = float(f"{float(row[key]):.6g}") if row[key] is not None else None
+    heads = ("given", "code", "bits", "value", "error", "ulps", "below", "above")
+    _print_table([{head: row[head] for head in heads} for row in rows], show)
+
+
+def _encode(
+    fmt: Format, text: str, mode: Rounding, rule: Overflow, random: tuple[int, int] | None
+) -> dict[str, Any]:
+    """Round one value, and say what became of it."""
+    from minimac.codes import describe, error_of, read_value, stand_in
+    from minimac.model import encode as round_
+
+    given = read_value(text)
+    if isinstance(given, float):
+        value = given
+    else:
+        count = random[1] if random else 0
+        value = stand_in(fmt, given, count, wraps=rule is Overflow.WRAP)
+    try:
+        bits = ([random[0]], random[1]) if random else None
+        code = describe(fmt, int(round_(fmt, [value], mode, rule, bits)[0]))
+    except ValueError as error:
+        said = str(error).replace(" (at index [0])", "").removeprefix("values ")
+        raise SpecError(f"--{said}" if said.startswith("overflow") else f"{text}: {said}") from None
+    return {"given": text.strip(), **code.as_dict(), **error_of(code, given)}
+
+
+def _read_random(mode: Rounding, random: int | None, count: int | None) -> tuple[int, int] | None:
+    if not mode.stochastic:
+        if random is not None or count is not None:
+            raise SpecError(f"--random and --random-bits are for sr_a, sr_b and sr_c, not {mode}")
+        return None
+    if random is None or count is None:
+        raise SpecError(f"--rounding {mode} needs random bits: --random R --random-bits N")
+    if not 1 <= count <= 32:
+        raise SpecError(f"--random-bits must be 1 to 32, not {count}")
+    if not 0 <= random < 1 << count:
+        raise SpecError(
+            f"--random must be 0 to {(1 << count) - 1} with --random-bits {count}, not {random}"
+        )
+    return random, count
+
+
+@app.command()
+def table(
+    name: FormatName,
+    as_json: AsJson = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print comma-separated values.")] = False,
+) -> None:
+    """Show a format: all its codes up to 8 bits, and what there is to know of larger ones."""
+    from minimac.codes import describe, summarize
+
+    if as_json and as_csv:
+        raise SpecError("--json and --csv exclude each other")
+    fmt = parse_format(name)
+    element = _element(fmt)
+    summary = summarize(fmt)
+    codes = range(1 << element.width) if element.width <= 8 else ()
+    rows = [describe(element, code).as_dict() for code in codes if element.holds(code)]
+    if as_json:
+        _print_json(summary | ({"codes": rows} if rows else {}))
+    elif as_csv:
+        _print_csv(rows or _flat(summary))
+    else:
+        _print_summary(summary)
+        if rows:
+            _print_grid(element)
+
+
+def _refuse_options(verb: str, words: Iterable[str]) -> None:
+    """Tell a misspelt option from a number with a minus."""
+    for word in words:
+        if re.match(r"--|-(?!inf|nan)[a-z]", word, re.IGNORECASE):
+            raise SpecError(f"No such option: {word[:40]}; see minimac {verb} --help")
+
+
+def _element(fmt: Format) -> Format:
+    """Return a format of codes: of one of blocks, that of the elements."""
+    return fmt.element if isinstance(fmt, BlockFormat) else fmt
+
+
+def _note_blocks(fmt: Format) -> None:
+    if isinstance(fmt, BlockFormat):
+        print(f"{fmt.name}: elements are {fmt.element.name}; scales apart", file=sys.stderr)
+
+
+def _print_json(value: Any) -> None:
+    print(json.dumps(value, indent=2, allow_nan=False))
+
+
+def _print_csv(rows: Sequence[dict[str, Any]]) -> None:
+    import csv
+
+    writer = csv.DictWriter(sys.stdout, list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+
+
+def _flat(summary: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return a summary as rows of a key and a word."""
+    rows = []
+    for key, value in summary.items():
+        if isinstance(value, dict):
+            rows += [{"key": f"{key}.{part}", "value": word} for part, word in value.items()]
+        else:
+            words = " ".join(value) if isinstance(value, list) else value
+            rows.append({"key": key, "value": words})
+    return rows
+
+
+def _print_summary(summary: dict[str, Any]) -> None:
+    from minimac.codes import show
+
+    name, block = summary["format"], summary.get("block")
+    if block:
+        size = f"{block['size']} elements" if block["size"] else "a whole tensor"
+        tensor = f", and {block['tensor_scale']} for a tensor" if block["tensor_scale"] else ""
+        print(f"{name}: blocks of {size}; scale {block['scale']}, rule {block['rule']}{tensor}")
+        name = f"element {block['element']}"
+    bits = f"{summary['bits']} bit{'s' if summary['bits'] > 1 else ''}"
+    print(f"{name}: {bits}, {summary['what']}")
+    least, largest, nan = (summary[key] for key in ("least", "largest", "nan"))
+    lines = {
+        "values": f"{summary['values']}, from {show(least)} to {show(largest)}",
+        "least positive": show(summary["least_positive"]),
+        "least normal": summary["least_normal"] and show(summary["least_normal"]),
+        "ulp at 1": summary["ulp_at_1"] and show(summary["ulp_at_1"]),
+        "negative zero": summary["negative_zero"] and "yes",
+        "infinities": ", ".join(summary["infinities"]),
+        "NaN": f"{nan}; {summary['nan_codes']} codes" if summary["nan_codes"] > 1 else nan,
+    }
+    lines = {head: line for head, line in lines.items() if line}
+    for head, line in lines.items():
+        print(f"  {head:<14}  {line}")
+
+
+def _print_grid(fmt: Format) -> None:
+    from minimac.codes import grid, show
+
+    print()
+    _print_table(grid(fmt), show)
+    if isinstance(fmt, Minifloat) and fmt.signed:
+        first = 1 << fmt.magnitude_bits
+        zero = "" if fmt.has_negative_zero else f"; {first:#x} is NaN"
+        print(f"from {first + (zero != ''):#x} on the same, negative{zero}")
 
 
 def _load(path: Path, changes: Sequence[str] | None = None) -> Design:
@@ -238,6 +520,18 @@ def _load(path: Path, changes: Sequence[str] | None = None) -> Design:
         return load_design(tree)
     except SpecError as error:
         raise SpecError(f"{path} with --set {' '.join(changes)}: {error}") from None
+
+
+def _load_buildable(path: Path, changes: Sequence[str] | None = None) -> Design:
+    """Read a design that is to become a circuit; some have only a model."""
+    design = _load(path, changes)
+    from minimac.rtl import plan
+
+    try:
+        plan(design)
+    except SpecError as error:
+        raise SpecError(f"{path}: {error}") from None
+    return design
 
 
 def _change(tree: dict[str, Any], change: str) -> None:
@@ -265,7 +559,7 @@ def generate(
     """Write Verilog, interface description and the design itself."""
     from minimac.explore import write_design
 
-    loaded = _load(design, changes)
+    loaded = _load_buildable(design, changes)
     for path in write_design(loaded, output or Path("build") / loaded.name):
         print(path)
 
@@ -295,7 +589,7 @@ def simulate(
     from minimac.explore import check_simulator, make_folder
 
     _one_of("--simulator", simulator, SIMULATORS)
-    loaded = _load(design, changes)
+    loaded = _load_buildable(design, changes)
     check_simulator(simulator)
 
     build_dir = make_folder(Path("build") / loaded.name / "simulate")
@@ -334,7 +628,7 @@ def cost(
     """State area, delay and energy of a design."""
     from minimac.cost import SynthesisError, measure, technologies
 
-    loaded = _load(design, changes)
+    loaded = _load_buildable(design, changes)
     chosen = technology or loaded.technology
     key = "--technology" if technology else f"{design}: technology:"
     _one_of(key, chosen, technologies())

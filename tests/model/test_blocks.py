@@ -103,6 +103,8 @@ def assert_same(got, wanted):
         ("mxfp4", [-1e300], 254, [15]),
         ("mxfp4:rule=mse", [5e-324], 254, [0]),  # nothing is left of it at any scale
         ("mxfp4:rule=mse", [1e300], 254, [7]),
+        ("block:e2m1:scale=ue4m3fn:rule=mse", [1e-9], 0x7E, [0]),
+        ("block:e2m1:scale=ue4m3fn:rule=mse", [6.0, 1.0], 0x40, [5, 1]),
     ],
 )
 def test_examples(name, values, scale, elements):
@@ -127,7 +129,7 @@ def test_example_of_a_tensor_scale():
     [
         ([0.0, math.nan], 1.0),
         ([], 1.0),
-        ([math.inf, 2688.0, math.nan], 1.0),
+        ([math.inf, 1344.0, math.nan], 0.5),
         ([5e-324], 2.0**-149),
         ([1e300], float(np.finfo(np.float32).max)),
     ],
@@ -294,61 +296,87 @@ def test_is_ocp_mx(name, emax, largest, element, rng):
 # --- One rounding --------------------------------------------------------------------------------
 
 
-def near_changes(fmt, count, rng):
+def near_changes(fmt, count, steps, rng):
     """Blocks with elements next to where a rounding changes, as near as float64 comes.
 
-    The first of a block is its largest, and of a power of two times others, so that the scales
-    stay the same.
+    These places cut what is between two values into ``steps``. The first element of a block is its
+    largest, so that scales do not depend on the others.
+
+    Returns
+    -------
+    values : ndarray of float
+    units : list of Fraction
+        For each block, its scale times that of the tensor.
+    parts : ndarray of int
+        For each element, the number of steps.
     """
-    finite = sorted({x for x in oracle.values(fmt.element) if isinstance(x, Fraction)})
-    places = finite + [(x + y) / 2 for x, y in itertools.pairwise(finite)]
-    size = fmt.size or 8
-    values = np.zeros((count, size))
+    values, parts = np.zeros((count, fmt.size)), rng.integers(steps, size=(count, fmt.size))
     values[:, 0] = rng.uniform(1, 2, count) * 2.0 ** rng.integers(-8, 1, count)
     values[0, 0] = 2.3
-    got = quantize_blocks(fmt, values)
-    unit = [
-        oracle.value(fmt.scale, int(code)) * Fraction(got.tensor_scale)
-        for code in got.scales.ravel()
-    ]
-    for row, scale in zip(values, unit, strict=True):
-        for i in range(1, size):
-            near = float(places[rng.integers(len(places))] * scale)
-            near = [near, math.nextafter(near, math.inf), math.nextafter(near, -math.inf)]
-            number = near[rng.integers(3)]
-            row[i] = number if abs(number) < row[0] else 0.0
-    return values, got, unit
+    scaled = quantize_blocks(fmt, values)
+    tensor = Fraction(scaled.tensor_scale)
+    units = [oracle.value(fmt.scale, int(code)) * tensor for code in scaled.scales.ravel()]
+    most = oracle.largest(fmt.element, False)
+    for row, part, unit in zip(values, parts, units, strict=True):
+        for i in range(1, fmt.size):
+            code = int(rng.integers(most))
+            below, above = oracle.value(fmt.element, code), oracle.value(fmt.element, code + 1)
+            near = float((below + (above - below) * Fraction(int(part[i]), steps)) * unit)
+            near = rng.choice([near, *np.nextafter(near, [0, math.inf])])
+            row[i] = near * rng.choice([-1, 1]) if 0 < near < row[0] else 0.0
+    np.testing.assert_array_equal(quantize_blocks(fmt, values).scales, scaled.scales)
+    return values, units, parts
 
 
-@pytest.mark.parametrize(
-    "name",
-    ["nvfp4", "nvint4", "block:e4m3fn:size=16:scale=fp32:tensor=fp32", "mxint8:size=4:tensor=fp32"],
-)
+# Of the last two, significands are longer than those of float64, together.
+NEAR = [
+    *("nvfp4", "nvint4", "mxint8:size=4:tensor=fp32", "block:e4m3fn:size=16:scale=fp32"),
+    *("block:s0.23:size=16:scale=fp16:tensor=fp32", "block:e4m19:size=16:scale=fp16:tensor=fp32"),
+]
+
+
+@pytest.mark.parametrize("name", NEAR)
 def test_elements_are_rounded_once(name, rng):
     fmt = parse_format(name)
-    values, scaled, unit = near_changes(fmt, 12, rng)
+    values, units, _ = near_changes(fmt, 12, 2, rng)
     for mode in Rounding:
-        random, width = None, 6
-        if mode.stochastic:
-            random = rng.integers(0, 1 << width, values.shape), width
+        random = (rng.integers(64, size=values.shape), 6) if mode.stochastic else None
         got = quantize_blocks(fmt, values, rounding=mode, random_bits=random)
-        np.testing.assert_array_equal(got.scales, scaled.scales)
-        assert got.tensor_scale == scaled.tensor_scale
         for at, value in np.ndenumerate(values):
-            number = Fraction(float(value)) / unit[at[0]]
-            chance = (int(random[0][at]), width) if random else None
+            chance = (int(random[0][at]), 6) if random else None
+            number = Fraction(float(value)) / units[at[0]]
             code = oracle.round_to(fmt.element, number, mode, "saturate", chance)
             assert got.elements[at] == code, (mode, value)
 
 
-def test_scales_are_rounded_once():
-    # Where the scale changes amax is 6 * 17/16 times a power of two, or next to it.
-    for rule, tensor in itertools.product(["floor", "ceil", "even", "roundup"], ["none", "fp32"]):
-        fmt = parse_format(f"nvfp4:size=1:rule={rule}:tensor={tensor}")
-        for steps, power in itertools.product(range(16, 33), (-3, 2)):
-            change = 6 * steps / 16 * 2.0**power
-            for number in (math.nextafter(change, 0), change, math.nextafter(change, math.inf)):
-                assert_is_the_oracles(fmt, np.array([number, 2.0**20 / 3]))
+@pytest.mark.parametrize("name", NEAR[:4])
+def test_chances_are_those_of_exact_quotients(name, rng):
+    fmt = parse_format(name)
+    values, units, parts = near_changes(fmt, 30, 1 << 32, rng)
+    random = ((1 << 32) - parts).clip(max=(1 << 32) - 1).astype(np.uint32)  # as many as decide
+    got = quantize_blocks(fmt, values, rounding="sr_a", random_bits=random)
+    for at, value in np.ndenumerate(values):
+        number = Fraction(float(value)) / units[at[0]]
+        chance = int(random[at]), 32
+        assert got.elements[at] == oracle.round_to(fmt.element, number, "sr_a", "saturate", chance)
+
+
+@pytest.mark.parametrize("rule", ["floor", "ceil", "even", "roundup"])
+@pytest.mark.parametrize(
+    "name",
+    ["nvfp4", "nvint4:tensor=none", "block:int32:scale=fp16:tensor=fp32", "mxfp4:tensor=fp32"],
+)
+def test_scales_are_rounded_once(name, rule, rng):
+    fmt = parse_format(f"{name}:rule={rule}:size=1")
+    most = 2.0**20 / 3
+    tensor = Fraction(oracle_blocks.tensor_scale(fmt, [most]) or 1)
+    unit = tensor * fmt.max_lsbs * Fraction(2) ** fmt.lsb_exp
+    for code in rng.integers(1, oracle.largest(fmt.scale, False), 30).tolist():
+        below, above = oracle.value(fmt.scale, code), oracle.value(fmt.scale, code + 1)
+        for place in (below, (below + above) / 2):
+            near = float(place * unit)
+            numbers = np.array([near, *np.nextafter(near, [0, math.inf])])
+            assert_is_the_oracles(fmt, np.append(np.minimum(numbers, most), most))
 
 
 # --- Properties ----------------------------------------------------------------------------------
@@ -494,7 +522,7 @@ def test_threads_change_nothing(rng):
 
 @pytest.mark.parametrize("shape", [(0,), (0, 5), (5, 0), (2, 0, 3)])
 def test_empty(shape):
-    for name in ("mxfp4", "nvfp4", "dfp8", "mxfp4:rule=mse"):
+    for name in ("mxfp4", "nvfp4", "dfp8", "mxfp4:rule=mse", "dfp8:rule=mse"):
         fmt = parse_format(name)
         for axis in range(len(shape)):
             blocks = quantize_blocks(fmt, np.empty(shape), axis)

@@ -216,3 +216,17 @@ def test_wrong_codes(codes, error, words):
 def test_the_unused_code_of_a_symmetric_format_is_refused():
     with pytest.raises(ValueError, match="must be"):
         decode(parse_format("int8:sym"), [0x80])
+
+
+@pytest.mark.parametrize(
+    ("name", "code"), [("lut:int4:17f", 3), ("khot2:int8", 11), ("tern", 2), ("e8m0", 256)]
+)
+def test_codes_that_a_format_lacks_are_refused(name, code):
+    with pytest.raises(ValueError, match=f"of {name}, not {code} "):
+        decode(parse_format(name), [1, code])
+
+
+@pytest.mark.parametrize("fmt", ["e4m3fn", None, parse_format("mxfp8_e4m3")])
+def test_formats_of_scalars_only(fmt):
+    with pytest.raises(TypeError, match=r"^a format must be one of scalars .see parse_format., "):
+        decode(fmt, [1])

@@ -626,6 +626,25 @@ def chunked(**outer):
             {"accumulate": {"kind": "exact"}, "within": FUSED},
             "within: is for block formats; a and b are scalar",
         ),
+        (
+            MX | {"within": FUSED | {"group": 32, "format": "e4m3fn"}},
+            "within.format: must hold every sum of a block, which e4m3fn does not",
+        ),
+        (
+            {
+                "a": "mxfp4:scale=fp32",
+                "b": "mxfp4:scale=fp32",
+                "within": FUSED | {"group": 32},
+            },
+            "within.out_frac_bits: too many for a sum to be multiplied by scales",
+        ),
+        (
+            {"a": "mxint8", "b": "block:s1.22:scale=fp32"},
+            (
+                "b: significands of an element and its scale must have 32 bits at most together "
+                "to be multiplied, unlike those of block:s1.22:scale=fp32"
+            ),
+        ),
         # out
         *(
             (
@@ -783,4 +802,6 @@ def test_random_designs_are_read_back(tmp_path, seed):
     assert seen >= {"Minifloat", "FixedPoint", "Codebook", "KHot", "BlockFormat", "ExponentOnly"}
     assert seen >= {*Rounding}
     for said in complaints:
-        assert re.fullmatch("(accumulate|product|b|within|out_overflow|pipeline)[a-z._]*: .+", said)
+        assert re.fullmatch(
+            "(accumulate|product|a|b|within|out_overflow|pipeline)[a-z._]*: .+", said
+        )

@@ -46,6 +46,11 @@ _MACS = 16  # what a value takes, measured in what `run` counts in
 # less than 2**-300 of its largest.
 _FAR = 400
 
+# Bits of a place where a rounding changes, at most.
+_MOST_BITS = 52
+
+_STOCHASTIC = frozenset(mode for mode in Rounding if mode.stochastic)
+
 
 class Blocks(NamedTuple):
     """Codes of values in blocks, and of their scales."""
@@ -126,7 +131,8 @@ def quantize_blocks(
         shape = _scales_shape(fmt.size, array.shape, axis)
         ahead, behind = array.shape[:axis], array.shape[axis + 1 :]
         lines = math.prod(ahead), array.shape[axis], math.prod(behind)
-    quotients, scales = _scale_lines(fmt, array.reshape(lines), tensor)
+    place_bits = _place_bits(fmt.element, rounding in _STOCHASTIC)
+    quotients, scales = _scale_lines(fmt, array.reshape(lines), tensor, place_bits)
     element, _ = _centred(fmt.element)
     elements = encode(element, quotients.reshape(array.shape), rounding, "saturate", random_bits)
     return Blocks(elements, scales.reshape(shape), tensor, None if fmt.size is None else axis)
@@ -343,18 +349,21 @@ def _product(value: float, scale: float, tensor: float) -> float:
 
 
 # Whatever is rounded here is a quotient: of a value and its scales, or of a largest magnitude and
-# the largest element. Float64 would be a first rounding. So quotients are rounded to odd, to that
-# neighbour in float64 whose last bit is 1, unless they are exact. Places where a rounding changes
-# have a 0 there, so a quotient stays on its side of each, and rounding it by whatever mode does
-# what it would do to the exact one. That takes places of at most 52 bits: as in all formats but
-# tables with neighbours 2**28 apart; with stochastic modes if elements and random integers have at
-# most 50 bits together.
+# the largest element. Float64 would be a first rounding. That does no harm where every place at
+# which the second one changes, times the divisor, is a float64: between such a product and the next
+# value, quotients differ by more than half an ulp, so only the exact one is rounded to that place.
+# Otherwise quotients are rounded to odd, to that neighbour whose last bit is 1, unless they are
+# exact. Places have a 0 there, so a quotient stays on its side of each, and rounding it by whatever
+# mode does what it would do to the exact one. That takes places of at most 52 bits: as in all
+# formats but tables with neighbours 2**28 apart; with stochastic modes if elements and random
+# integers have at most 50 bits together.
 
 
-def _divide(values: Reals, mantissas: Floats, exponents: Indices) -> Reals:
-    """Return ``values / (mantissas * 2**exponents)``, rounded to odd.
+def _divide(values: Reals, mantissas: Floats, exponents: Indices, place_bits: int) -> Reals:
+    """Return ``values / (mantissas * 2**exponents)``, fit for a rounding.
 
-    Values of float32 stay such where quotients are exact: or FloatingPointError is raised.
+    It may change at places of that many bits. Values of float32 are only divided by powers of two,
+    and stay such; FloatingPointError if quotients are out of range then.
     """
     single = values.dtype == np.float32
     if single or np.abs(exponents).max(initial=0) < 900:
@@ -362,20 +371,22 @@ def _divide(values: Reals, mantissas: Floats, exponents: Indices) -> Reals:
             # Processors tell whether anything was lost because it is out of range.
             with np.errstate(over="raise", under="raise"):
                 divisors = np.ldexp(mantissas, exponents)
-                return _quotients(values, divisors.astype(values.dtype))
+                return _quotients(values, divisors.astype(values.dtype), place_bits)
         except FloatingPointError:
             if single:
                 raise
     parts, by = np.frexp(values)
-    quotients: Reals = np.ldexp(_quotients(parts, mantissas), (by - exponents).clip(-_FAR, _FAR))
-    return quotients
+    quotients = _quotients(parts, mantissas, place_bits)
+    scaled: Reals = np.ldexp(quotients, (by - exponents).clip(-_FAR, _FAR))
+    return scaled
 
 
-def _quotients(values: Reals, divisors: Reals) -> Reals:
-    """Return ``values / divisors``, rounded to odd; nothing must leave the range of the type."""
+def _quotients(values: Reals, divisors: Reals, place_bits: int) -> Reals:
+    """Do that where nothing leaves the range of the type."""
     quotients: Reals = values / divisors
-    if (np.frexp(divisors)[0] == 0.5).all():
-        return quotients  # by powers of two: exact
+    integers = np.ldexp(np.frexp(divisors)[0], 53 - place_bits)
+    if (integers == np.rint(integers)).all():
+        return quotients
     # Halves of 26 bits: their products are exact, and so is each difference (Dekker, 1971). They
     # are worked out in place, as new arrays would take longer than the arithmetic.
     divisors_high, divisors_low = _halves(divisors)
@@ -406,12 +417,12 @@ def _halves(numbers: Floats) -> tuple[Floats, Floats]:
 
 
 def _divide_exactly(values: Floats, divisor: Fraction) -> tuple[Floats, Indices]:
-    """Return quotients, rounded to odd, as mantissas in [1, 2) and exponents; of 0 as 0 and any."""
+    """Return quotients, rounded to odd, as mantissas in [1, 2) and exponents, of 0 as 0 and any."""
     by = divisor.numerator.bit_length() - divisor.denominator.bit_length()
     divisor /= Fraction(2) ** by
     parts, exponents = np.frexp(values)
     if divisor.numerator.bit_length() <= 53:
-        quotients = _quotients(parts, np.array([float(divisor)]))
+        quotients = _quotients(parts, np.array([float(divisor)]), _MOST_BITS)
     else:  # wide elements, and a tensor's scale with a long mantissa
         exact = (Fraction(float(part)) / divisor for part in parts.flat)
         quotients = np.array([_to_odd(number) for number in exact]).reshape(parts.shape)
@@ -537,25 +548,38 @@ def _largest(fmt: Format) -> Fraction:
     return fmt.max_lsbs * Fraction(2) ** fmt.lsb_exp
 
 
-def _scale_lines(fmt: BlockFormat, lines: Reals, tensor: float) -> tuple[Reals, NDArray[Any]]:
+def _place_bits(element: Format, stochastic: bool) -> int:
+    """Return the most bits of a place where a rounding to elements changes."""
+    if stochastic or isinstance(element, Codebook):
+        return _MOST_BITS
+    return min(element.sig_bits + 1, _MOST_BITS)
+
+
+def _scale_lines(
+    fmt: BlockFormat, lines: Reals, tensor: float, place_bits: int
+) -> tuple[Reals, NDArray[Any]]:
     """Choose the scales of blocks along the middle one of three axes, and divide by them.
 
-    Quotients are rounded to odd, and are for the format of the elements that is centred.
+    Quotients are for the format of the elements that is centred.
     """
     lead, length, behind = lines.shape
     size = fmt.size or length
     whole = length - length % size if size else 0
     if 0 < whole < length:  # the last block is short
-        parts = [_scale_lines(fmt, end, tensor) for end in (lines[:, :whole], lines[:, whole:])]
+        ends = lines[:, :whole], lines[:, whole:]
+        parts = [_scale_lines(fmt, end, tensor, place_bits) for end in ends]
         quotients, scales = (np.concatenate(pair, axis=1) for pair in zip(*parts))
         return quotients, scales
     size = min(size, length)
     count = length // size if size else int(fmt.size is None)
-    quotients, scales = _scale_blocks(fmt, lines.reshape(lead, count, size, behind), tensor)
+    blocks = lines.reshape(lead, count, size, behind)
+    quotients, scales = _scale_blocks(fmt, blocks, tensor, place_bits)
     return quotients.reshape(lines.shape), scales
 
 
-def _scale_blocks(fmt: BlockFormat, blocks: Reals, tensor: float) -> tuple[Reals, NDArray[Any]]:
+def _scale_blocks(
+    fmt: BlockFormat, blocks: Reals, tensor: float, place_bits: int
+) -> tuple[Reals, NDArray[Any]]:
     """Do that with whole blocks, along the last but one of four axes."""
     single = isinstance(fmt.scale, ExponentOnly) and tensor == 1
     quotients = np.empty(blocks.shape, blocks.dtype if single else np.float64)
@@ -563,12 +587,12 @@ def _scale_blocks(fmt: BlockFormat, blocks: Reals, tensor: float) -> tuple[Reals
 
     def work(i: slice, j: slice, k: slice) -> None:
         some = blocks[i, j, :, k].astype(quotients.dtype, copy=False)
-        quotients[i, j, :, k], scales[i, j, k] = _scale_chunk(fmt, some, tensor)
+        quotients[i, j, :, k], scales[i, j, k] = _scale_chunk(fmt, some, tensor, place_bits)
 
     try:
         run(work, _chunks(scales.shape, blocks.shape[2]), _MACS * blocks.size)
     except FloatingPointError:
-        return _scale_blocks(fmt, blocks.astype(np.float64), tensor)
+        return _scale_blocks(fmt, blocks.astype(np.float64), tensor, place_bits)
     return quotients, scales
 
 
@@ -582,7 +606,9 @@ def _chunks(shape: tuple[int, ...], size: int) -> Iterator[tuple[slice, ...]]:
     return itertools.product(*reversed(cuts))
 
 
-def _scale_chunk(fmt: BlockFormat, blocks: Reals, tensor: float) -> tuple[Reals, NDArray[Any]]:
+def _scale_chunk(
+    fmt: BlockFormat, blocks: Reals, tensor: float, place_bits: int
+) -> tuple[Reals, NDArray[Any]]:
     """Do that with few blocks, along the last but one of four axes."""
     amax = np.abs(blocks).max(axis=2, initial=0.0).astype(np.float64)
     special = ~np.isfinite(amax)
@@ -599,7 +625,7 @@ def _scale_chunk(fmt: BlockFormat, blocks: Reals, tensor: float) -> tuple[Reals,
         codes = _choose_scales(fmt, fmt.rule, amax, tensor)
     codes[amax == 0] = _code_of_one(fmt.scale)
     mantissas, exponents = (part[:, :, None] for part in _weights(fmt, codes, tensor))
-    quotients = _divide(blocks, mantissas, exponents)
+    quotients = _divide(blocks, mantissas, exponents, place_bits)
     if nan is not None:
         codes[special] = nan
     return quotients, codes
@@ -620,7 +646,8 @@ class _LeastError:
     """A search for the scales with the least sums of squared errors, and of several the largest.
 
     Scales are numbered from the least positive one. All is in units of the largest magnitude of a
-    block, rounded up to a power of two; scales are those of centred elements.
+    block, rounded up to a power of two; scales are those of centred elements. (What is not certain
+    is the choice for blocks 2**270 times the largest scale, with a table of one sign and no zero.)
     """
 
     def __init__(self, fmt: BlockFormat, blocks: Reals, amax: Floats, tensor: float) -> None:
@@ -633,6 +660,7 @@ class _LeastError:
         self.first_code, self.last = codes[0], len(codes) - 1
         self.mantissas, self.exponents = _weights(fmt, np.array(codes), tensor)
         self.element, _ = _centred(fmt.element)
+        self.place_bits = _place_bits(fmt.element, False)
         self.is_table = isinstance(fmt.element, Codebook)
         self.is_power = isinstance(fmt.scale, ExponentOnly)
         if self.element.min_lsbs == 0:  # what is negative becomes 0, whatever the scale
@@ -670,12 +698,12 @@ class _LeastError:
         magnitude than is to be gained from all that are not clipped.
         """
         most = max(-self.element.min_lsbs, self.element.max_lsbs) * self._lsb
-        tiny = 2.0**-20 / self.blocks.shape[1] * self.amax
+        size, tiny = self.blocks.shape[1], 2.0**-20 * self.amax
         if self.is_table:
             tiny[:] = 0.0  # which may lack a zero, or one of the signs
         rows, places = self.rows, self.roundup[self.rows]
         while rows.size:
-            goes_on = (places > 0) & (self._scales(rows, places) * most >= tiny[rows])
+            goes_on = (places > 0) & (self._scales(rows, places) * most * size >= tiny[rows])
             rows, places = rows[goes_on], places[goes_on] - 1
             reach = most * self._scales(rows, places)[:, None]
             cut = np.abs(self.blocks[rows])
@@ -740,7 +768,7 @@ class _LeastError:
     def _products(self, rows: Indices, places: Indices) -> tuple[Floats, Floats]:
         """Return the elements and scales that blocks become with given scales."""
         scales = self._scales(rows, places)[:, None]
-        codes = encode(self.element, _quotients(self.blocks[rows], scales))
+        codes = encode(self.element, _quotients(self.blocks[rows], scales, self.place_bits))
         return decode(self.element, codes), scales
 
     def _errors(self, rows: Indices, places: Indices) -> Floats:

@@ -25,7 +25,16 @@ from minimac.spec.errors import nearest
 if TYPE_CHECKING:
     from minimac.model.kernels import FloatTarget, Target
 
-__all__ = ["RandomBits", "code_type", "convert", "decode", "encode", "read_random", "target"]
+__all__ = [
+    "RandomBits",
+    "code_type",
+    "convert",
+    "decode",
+    "encode",
+    "read_random",
+    "read_values",
+    "target",
+]
 
 #: Random integers of a stochastic mode; with their width unless that is the width of their type.
 RandomBits = ArrayLike | tuple[ArrayLike, int]

@@ -565,7 +565,7 @@ def pick_listed(
         case "rna":
             chosen = far if tie else nearer
         case "truncate":
-            chosen = above if number < 0 else below
+            chosen = near
         case "up":
             chosen = above
         case "down":

@@ -553,6 +553,31 @@ def test_generate_into_its_own_folder(capsys):
     assert capsys.readouterr().out.splitlines()[0] == "build/int8/int8.v"
 
 
+def test_vectors(capsys):
+    assert main(["vectors", INT8, "-o", "out/x.csv", "--count", "3", "--terms", "2"]) == 0
+    assert capsys.readouterr() == ("out/x.csv\n", "")
+    lines = [line for line in Path("out/x.csv").read_text().splitlines() if line[0] != "#"]
+    assert lines[0] == "a0,a1,b0,b1,out"
+    assert len(lines) == 4
+
+
+def test_vectors_in_a_folder(capsys):
+    assert main(["vectors", INT8, "-o", "kit", "--set", "name=x", "--count", "3"]) == 0
+    written = capsys.readouterr().out.splitlines()
+    assert {"kit/x.csv", "kit/x.hex", "kit/x.npz", "kit/x_model.h", "kit/x_dpi.sv"} < {*written}
+    assert sorted(map(str, Path("kit").iterdir())) == sorted(written)
+
+
+def test_wrong_vectors(wrong):
+    assert wrong("vectors", INT8, "-o", "x.txt").startswith("x.txt: must end in .csv, .hex, .npz")
+    assert "count" in wrong("vectors", INT8, "-o", "x.csv", "--count", "0")
+    assert "terms" in wrong("vectors", INT8, "-o", "x.csv", "--terms", "70000")
+    Path("file").write_text("x")
+    expected = "file: must be a folder to write into, not a file"
+    assert wrong("vectors", INT8, "-o", "file/x.csv") == expected
+    assert not Path("x.csv").exists()
+
+
 def test_set_takes_yaml_values(capsys):
     args = ["--set", "accumulate={kind: float, width: 20, normalize: 'approx(1,2)'}"]
     assert main(["generate", INT8, "-o", "out", *args]) == 0

@@ -565,6 +565,40 @@ def generate(
 
 
 @app.command()
+def vectors(
+    design: DesignFile,
+    output: Annotated[
+        Path,
+        typer.Option(
+            "-o",
+            "--output",
+            metavar="FILE",
+            help=".csv, .hex or .npz: vectors; .h: a model in C; no suffix: a folder of all.",
+        ),
+    ],
+    count: Annotated[
+        int | None, typer.Option(metavar="N", help="Dot products (default: 1000).")
+    ] = None,
+    terms: Annotated[
+        int | None, typer.Option(metavar="K", help="Products in each (default: 16 or more).")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, max=(1 << 32) - 1, help="Seed of the operands.")] = 0,
+    exhaustive: Annotated[
+        bool, typer.Option("--exhaustive", help="All operands, if those have 20 bits at most.")
+    ] = False,
+    changes: Changes = None,
+) -> None:
+    """Write test vectors for other people's benches, and a model in C."""
+    from minimac.model.kit import write_vectors
+
+    loaded = _load(design, changes)
+    for path in write_vectors(
+        loaded, output, count=count, terms=terms, seed=seed, exhaustive=exhaustive
+    ):
+        print(path)
+
+
+@app.command()
 def simulate(
     design: DesignFile,
     simulator: Annotated[
@@ -586,7 +620,8 @@ def simulate(
     """Check the circuit of a design, bit by bit, against the model."""
     from minimac.bench import SIMULATORS, SimulationError
     from minimac.bench import simulate as run
-    from minimac.explore import check_simulator, make_folder
+    from minimac.explore import check_simulator
+    from minimac.spec.files import make_folder
 
     _one_of("--simulator", simulator, SIMULATORS)
     loaded = _load_buildable(design, changes)

@@ -5,8 +5,9 @@ import re
 
 import pytest
 
-from minimac.explore import make_folder, write_design, write_whole
+from minimac.explore import write_design
 from minimac.spec import SpecError, load_design
+from minimac.spec.files import make_folder, write_whole
 
 
 def test_a_file_in_the_way(tmp_path):

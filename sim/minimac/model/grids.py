@@ -144,13 +144,8 @@ def _changes(
             yield middle, inward if isinstance(fmt, KHot) else to_even, high_code
         case Rounding.RNA:
             yield middle, below + above >= 0, high_code
-        case Rounding.TRUNCATE:
-            if below < 0:
-                yield start, False, high_code
-            if below < 0 < above:
-                yield Fraction(0), True, low_code
-            if above > 0:
-                yield end, True, high_code
+        case Rounding.TRUNCATE:  # to the smaller magnitude; of -x and x that is -x
+            yield (start, False, high_code) if below + above < 0 else (end, True, high_code)
         case Rounding.UP:
             yield start, False, high_code
         case Rounding.DOWN:

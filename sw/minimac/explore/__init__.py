@@ -1,6 +1,6 @@
 """Sweeps over designs: run, kept, compared and reported."""
 
-from minimac.explore.artefacts import make_folder, write_design, write_whole
+from minimac.explore.artefacts import write_design
 from minimac.explore.columns import Column, columns, row
 from minimac.explore.console import progress, table
 from minimac.explore.page import report
@@ -20,7 +20,6 @@ __all__ = [
     "columns",
     "load_results",
     "load_sweep",
-    "make_folder",
     "pareto_front",
     "progress",
     "report",
@@ -28,5 +27,4 @@ __all__ = [
     "run",
     "table",
     "write_design",
-    "write_whole",
 ]

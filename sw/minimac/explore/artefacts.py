@@ -1,52 +1,12 @@
-"""Files that are there whole or not at all."""
+"""The files of a design."""
 
-import contextlib
 import json
-import os
 from pathlib import Path
 
-from minimac.spec import Design, SpecError
+from minimac.spec import Design
+from minimac.spec.files import make_folder, write_whole
 
-__all__ = ["make_folder", "write_design", "write_whole"]
-
-
-def make_folder(path: Path) -> Path:
-    """Make a folder to write into, with its parents, and return it.
-
-    Raises
-    ------
-    SpecError
-        If it is a file, lies below one, or cannot be written to.
-    """
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except (FileExistsError, NotADirectoryError):
-        raise SpecError(f"{path}: must be a folder to write into, not a file") from None
-    except OSError as error:
-        raise SpecError(f"{path}: cannot be written to: {error.strerror}") from None
-    if not os.access(path, os.W_OK | os.X_OK):
-        raise SpecError(f"{path}: cannot be written to: permission denied")
-    return path
-
-
-def write_whole(path: Path, text: str) -> Path:
-    """Write a text file in one step: readers see the old or the new one, also after a crash."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with open(temporary, "w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
-        raise SpecError(f"{path}: cannot be written: {error.strerror}") from None
-    except BaseException:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
-        raise
-    return path
+__all__ = ["write_design"]
 
 
 def write_design(design: Design, folder: Path) -> list[Path]:

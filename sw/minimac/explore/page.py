@@ -8,10 +8,10 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from minimac.explore.artefacts import write_whole
 from minimac.explore.columns import Column, columns, late, row
 from minimac.explore.pareto import pareto_front
 from minimac.explore.results import Results, load_results
+from minimac.spec.files import write_whole
 
 __all__ = ["report"]
 

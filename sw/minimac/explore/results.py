@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from minimac.explore.artefacts import write_whole
 from minimac.spec import SpecError
+from minimac.spec.files import write_whole
 
 __all__ = ["DesignResult", "Journal", "Results", "StepResult", "load_results"]
 

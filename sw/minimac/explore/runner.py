@@ -20,10 +20,11 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from minimac.explore.artefacts import make_folder, write_design, write_whole
+from minimac.explore.artefacts import write_design
 from minimac.explore.results import DesignResult, Journal, Results, StepResult
 from minimac.explore.sweep import Sweep, check_simulator
 from minimac.spec import Design
+from minimac.spec.files import make_folder, write_whole
 
 __all__ = ["Step", "run"]
 

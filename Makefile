@@ -7,7 +7,7 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help tools setup demo test lint type format regress clean
+.PHONY: help tools setup demo test lint type format regress bench clean
 
 help:    ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {sub(/ .*/, "", $$1); printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -51,8 +51,11 @@ format: setup  ## Format the code
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix-only .
 
-regress: setup  ## Simulate all example designs on all simulators, all pairs of codes, longest chains
-	$(BIN)/python -m pytest -n $(JOBS) --seed=$(SEED) --exhaustive tests/bench
+regress: setup  ## Simulate all example designs at length; hold the arithmetic to others', 10**7 sums a mode
+	$(BIN)/python -m pytest -n $(JOBS) --seed=$(SEED) --exhaustive tests/bench tests/model tests/foreign
+
+bench: setup  ## Measure the model beside its peers, five minutes; writes docs/speed.md
+	$(BIN)/python -m benchmarks --seed $(SEED)
 
 clean:   ## Remove what was built
 	rm -rf build dist .mypy_cache .pytest_cache .ruff_cache

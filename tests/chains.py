@@ -247,10 +247,11 @@ def aimed_operands(
     rng: random.Random, spec: Arithmetic, formats: list[Any], counts: tuple[int, int], terms: int
 ) -> list[Matrix]:
     """Draw operands whose products are about as large as what decides a result."""
-    goal = rng.choice(critical_exponents(spec)) + rng.randint(-4, 2)
+    critical = rng.choice(critical_exponents(spec)) + rng.randint(-4, 2)
     (low_a, high_a), (low_b, high_b) = (exponents(fmt.name) for fmt in formats)
     drawn: list[Matrix] = [[[] for _ in range(count)] for count in counts]
     for _ in range(terms):
+        goal = critical - rng.choice([0, 0, 0, 0, rng.randint(0, 80)])  # some far below
         low, high = max(low_a, goal - high_b), min(high_a, goal - low_b)
         place = rng.randint(low, high) if low <= high else rng.randint(low_a, high_a)
         for fmt, matrix, exponent in zip(formats, drawn, (place, goal - place), strict=True):

@@ -3,6 +3,8 @@
 import importlib.util
 import shutil
 import sys
+from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -43,6 +45,26 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
 def seed(pytestconfig: pytest.Config) -> int:
     """Seed of all random stimulus."""
     return pytestconfig.option.seed
+
+
+@pytest.fixture
+def tally(record_property: Callable[[str, object], None]) -> Callable[[str, int], None]:
+    """Count comparisons under a heading; --exhaustive prints the sums of all tests that passed."""
+    return lambda what, count: record_property("compared", (what, int(count)))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if not terminalreporter.config.option.exhaustive:
+        return
+    compared: Counter[str] = Counter()
+    for report in terminalreporter.getreports("passed"):
+        for name, value in report.user_properties:
+            if name == "compared":
+                compared[value[0]] += value[1]
+    if compared:
+        terminalreporter.section("results compared, all equal")
+        for what, count in sorted(compared.items()):
+            terminalreporter.write_line(f"{count:>14,}  {what}")
 
 
 @pytest.fixture(scope="session")

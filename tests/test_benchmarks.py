@@ -1,0 +1,32 @@
+"""Tests of the benchmarks: that they run. What they measure is for quiet machines."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+
+
+def test_loops_are_found_in_assembly():
+    subprocess.run(
+        [sys.executable, "-m", "doctest", "benchmarks/assembly.py"], cwd=ROOT, check=True
+    )
+
+
+def test_a_quick_run_measures_each_entry_and_a_second_process_compiles_nothing(tmp_path, seed):
+    page = tmp_path / "speed.md"
+    command = [sys.executable, "-m", "benchmarks", "--quick", "-o", str(page), "--seed", str(seed)]
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout.startswith(f"{page}\n")
+    found = json.loads(page.with_suffix(".json").read_text())
+    assert {rate["threads"] for rate in found["rates"]} == {1, 2}
+    assert all(min(rate["rates"]) > 0 for rate in found["rates"])
+    cold, warm = ([call["compiled"] for call in start["calls"]] for start in found["starts"])
+    assert sum(cold) > 0
+    assert sum(warm) == 0
+    text = page.read_text()
+    for entry in {rate["entry"] for rate in found["rates"] if rate["contest"] != "machine"}:
+        assert entry in text, entry
+    assert "it compiles no functions" in text

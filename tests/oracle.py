@@ -877,7 +877,13 @@ def fused_group(acc: Any, state: Value, terms: Sequence[Term | Special]) -> Valu
     unit = Fraction(2) ** (emax - acc.frac_bits)
     total = sum((cut(number, unit, acc.sticky) for number, _ in parts), Fraction(0))
     fmt = accumulator_format(acc)
-    return value(fmt, round_to(fmt, total, acc.round, overflow_of(fmt)))
+    if infinity(fmt, False) is None:
+        return value(fmt, round_to(fmt, total, acc.round, "saturate"))
+    # Overflow is to infinity in every mode, as in an H100; `nan` shows whether there is one.
+    rounded = value(fmt, round_to(fmt, total, acc.round, "nan"))
+    if rounded is Special.NAN:
+        return Special.MINUS_INFINITY if total < 0 else Special.PLUS_INFINITY
+    return rounded
 
 
 def fused_sum(acc: Any, terms: Sequence[Term | Special]) -> Value:

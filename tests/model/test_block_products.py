@@ -232,11 +232,24 @@ def parts_of(operand, at, axis):
     """Return one of the matrices of a stack of blocks or codes."""
     if not isinstance(operand, Blocks):
         return operand[at]
-    return operand._replace(elements=operand.elements[at], scales=operand.scales[at], axis=axis)
+    elements = operand.elements[at]
+    if operand.axis is None:  # one scale for all
+        return operand._replace(elements=elements, scales=operand.scales.reshape(1, 1))
+    return operand._replace(elements=elements, scales=operand.scales[at], axis=axis)
+
+
+def line_of(operand, at):
+    """Return elements, scales and tensor scale of a row or column; of a scalar format the codes."""
+    if not isinstance(operand, Blocks):
+        return operand[at], None, None
+    scales = operand.scales.ravel() if operand.axis is None else operand.scales[at]
+    return operand.elements[at], scales, operand.tensor_scale
 
 
 SIZES = [
     {"a": "mxfp8_e4m3", "b": "mxfp8_e4m3", "out": "bf16"},
+    {"a": "dfp8", "b": "dfp16", "out": "bf16"},
+    {"a": "e4m3fn", "b": "dfp8", "out": "fp32", "accumulate": EXACT},
     {"a": "nvfp4", "b": "nvfp4", "out": "bf16", "accumulate": EXACT},
     {"a": "bf16", "b": "mxint8", "out": "fp32"},
     {
@@ -276,12 +289,7 @@ def test_larger_products_and_any_layout(tree, seed):
     b = draw_blocks(spec.b, rng, (130, 40), -2)
     got = matmul(spec, a, b)
     for i, j in zip(rng.integers(90, size=6), rng.integers(40, size=6), strict=True):
-        codes = []
-        for operand, index in ((a, (i, slice(None))), (b, (slice(None), j))):
-            if isinstance(operand, Blocks):
-                codes += [operand.elements[index], operand.scales[index], operand.tensor_scale]
-            else:
-                codes += [operand[index], None, None]
+        codes = *line_of(a, (i, slice(None))), *line_of(b, (slice(None), j))
         assert got[i, j] == oracle_blocks.block_chain(spec, *codes), (seed, i, j)
     b_turned = b
     if isinstance(b, Blocks):
@@ -289,7 +297,8 @@ def test_larger_products_and_any_layout(tree, seed):
     np.testing.assert_array_equal(matmul(spec, a, b_turned), got)
     if isinstance(a, Blocks):  # a tuple will do
         np.testing.assert_array_equal(matmul(spec, tuple(a)[:3], b), got)
-        some = a._replace(elements=a.elements[::-3], scales=a.scales[::-3])
+        scales = a.scales if a.axis is None else a.scales[::-3]
+        some = a._replace(elements=a.elements[::-3], scales=scales)
         np.testing.assert_array_equal(matmul(spec, some, b), got[::-3])
 
 

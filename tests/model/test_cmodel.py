@@ -371,7 +371,7 @@ def test_faults_are_seen(tmp_path, seed):
         headers.append((dataclasses.replace(design, name=f"d{at}"), changed))
     runner = Runner(tmp_path, headers, ["-O0", "-w"])
     for at, (design, _) in enumerate(headers):
-        for _ in range(40):
+        for _ in range(160):
             words, wanted = draw_cases(rng, design, at)
             if (runner.run(words) != wanted).any():
                 break

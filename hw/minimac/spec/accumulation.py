@@ -323,7 +323,8 @@ class FusedAccumulation(Accumulation):
     sticky : bool
         One more bit below those, the OR of all that a term loses.
     round : Rounding
-        How the sum is rounded.
+        How the sum is rounded. Overflow gives an infinity in every mode, as it does in an H100, and
+        saturates in a format without.
     format : Minifloat
         Format of the accumulator.
     out_frac_bits : int, optional

@@ -365,8 +365,11 @@ class _Header:
         self.formats[prefix] = fmt
         self.targets.append(fmt)
         self.spans.append(_Span.of(fmt))
-        overflow = Overflow.INFINITY if fmt.has_infinities else Overflow.SATURATE
-        self._set(prefix, ROUND=f"NAME_{acc.round.name}", OVERFLOW=_OVERFLOWS[overflow])
+        overflow = _OVERFLOWS[Overflow.SATURATE]
+        if fmt.has_infinities:
+            fused = isinstance(acc, FusedAccumulation)
+            overflow = "NAME_ALL_TO_INFINITY" if fused else _OVERFLOWS[Overflow.INFINITY]
+        self._set(prefix, ROUND=f"NAME_{acc.round.name}", OVERFLOW=overflow)
 
     def _fixed(self, prefix: str, acc: FixedAccumulation) -> str:
         self.formats[prefix] = acc.format

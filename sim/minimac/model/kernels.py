@@ -173,6 +173,18 @@ def _leading_zeros(typing: Any, x: Any) -> Any:
     return x(x), generate
 
 
+@_instruction
+def _prefer_wide_vectors(typing: Any) -> Any:
+    """Let the caller use all of a vector register: for many CPUs LLVM takes half of 512 bits."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        # llvmlite knows no attributes that are strings, but prints them.
+        set.add(builder.function.attributes, '"prefer-vector-width"="512"')
+        return context.get_dummy_value()
+
+    return types.void(), generate
+
+
 @_compiled
 def _take_apart(code: Any, of: Source) -> Any:
     """Return whether a code is negative, its significand, exponent and what is special about it.
@@ -846,6 +858,7 @@ def fixed_kernel(lanes: bool, wrap: bool) -> Callable[..., None]:
         low: int,
         high: int,
     ) -> None:
+        _prefer_wide_vectors()
         # A product is a * b * 2**(a_exp + b_exp - frac); sums are in units of 2**lsb_exp.
         zero, one, most = np.int64(0), np.int64(1), np.int64(63)
         rne, rna, odd = np.int64(mode == _RNE), np.int64(mode == _RNA), np.int64(mode == _ODD)
@@ -955,6 +968,7 @@ def rounded_kernel(lanes: bool) -> Callable[..., None]:
         to: Target,
         of: Source,
     ) -> None:
+        _prefer_wide_vectors()
         zero, most, top = np.int64(0), np.int64(63), np.int64(61)
         down = np.int64(to.rounding == _DOWN)
         largest = min(to.max_positive, to.max_negative)
@@ -1060,6 +1074,7 @@ def fused_kernel(wide: bool, lanes: bool, sticky: bool) -> Callable[..., None]:
         to: Target,
         of: Source,
     ) -> None:
+        _prefer_wide_vectors()
         # A sum is in units of 2**(largest exponent - frac); a product of that exponent is to be
         # shifted right by ``down``, and a state by ``state_down``, to be in these units. As many as
         # ``batch`` terms fit a word; their sums are added up in 64 bits.
@@ -1088,7 +1103,8 @@ def fused_kernel(wide: bool, lanes: bool, sticky: bool) -> Callable[..., None]:
                 overflowed = False
                 for first in range(0, depth, group):
                     last = min(first + group, depth)
-                    tops[:] = exps
+                    for j in range(width):
+                        tops[j] = exps[j]
                     for k in range(first, last):
                         b_exp_row = b_exp[k, col : col + width]
                         if lanes:
@@ -1210,6 +1226,7 @@ def chain_kernel(
         coarse: Any,
         mode: int,
     ) -> None:
+        _prefer_wide_vectors()
         # A state is a signed magnitude at the top of the window. All is without branches and in
         # one integer type, so that the innermost loop becomes vector instructions.
         zero = word(0)

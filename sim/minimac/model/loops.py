@@ -235,6 +235,8 @@ def _loop(acc: Accumulation, product_bits: int) -> Loop:
         return Loop(kernels.rounded_kernel, (frac, to, source(state)), (np.uint32,), signs=True)
     assert isinstance(acc, FusedAccumulation)
     to = target(state, acc.round, overflow)
+    if state.has_infinities:  # whatever the mode
+        to = to._replace(over_positive=to.inf_positive, over_negative=to.inf_negative)
     unit = acc.frac_bits + acc.sticky
     up, down = max(unit - frac, 0), max(frac - unit, 0)
     term_bits = max(unit + 2, product_bits + up)

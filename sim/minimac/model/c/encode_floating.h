@@ -23,6 +23,9 @@ static inline uint32_t NAME_end_of_floating(const NAME_floating *format, NAME_ro
     if (overflow == NAME_TO_INFINITY && number.kind == NAME_FINITE) {
         return stays ? largest : infinity;
     }
+    if (overflow == NAME_ALL_TO_INFINITY) {
+        return infinity;
+    }
     return format->nan;
 }
 

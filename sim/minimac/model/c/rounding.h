@@ -12,7 +12,13 @@ typedef enum {
     NAME_SR_C
 } NAME_rounding;
 
-typedef enum { NAME_SATURATE, NAME_TO_INFINITY, NAME_TO_NAN, NAME_WRAP } NAME_overflow;
+typedef enum {
+    NAME_SATURATE,
+    NAME_TO_INFINITY,     /* where the mode rounds away from zero */
+    NAME_ALL_TO_INFINITY, /* in every mode */
+    NAME_TO_NAN,
+    NAME_WRAP
+} NAME_overflow;
 
 /* A magnitude in units of some place. */
 typedef struct {

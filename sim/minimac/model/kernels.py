@@ -858,7 +858,6 @@ def fixed_kernel(lanes: bool, wrap: bool) -> Callable[..., None]:
         low: int,
         high: int,
     ) -> None:
-        _prefer_wide_vectors()
         # A product is a * b * 2**(a_exp + b_exp - frac); sums are in units of 2**lsb_exp.
         zero, one, most = np.int64(0), np.int64(1), np.int64(63)
         rne, rna, odd = np.int64(mode == _RNE), np.int64(mode == _RNA), np.int64(mode == _ODD)
@@ -968,7 +967,6 @@ def rounded_kernel(lanes: bool) -> Callable[..., None]:
         to: Target,
         of: Source,
     ) -> None:
-        _prefer_wide_vectors()
         zero, most, top = np.int64(0), np.int64(63), np.int64(61)
         down = np.int64(to.rounding == _DOWN)
         largest = min(to.max_positive, to.max_negative)

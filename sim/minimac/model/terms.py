@@ -15,7 +15,7 @@ from minimac.model.exact import add_exactly
 from minimac.model.foot import Foot
 from minimac.model.loops import TERM_FRAC_BITS, Operand, finish, loop_for, loop_for_terms
 from minimac.model.operands import flat_codes, source
-from minimac.model.tiling import stack, stacked_pairs
+from minimac.model.tiling import run, stack, stacked_pairs
 from minimac.spec import (
     Accumulation,
     Arithmetic,
@@ -38,15 +38,27 @@ def multiply_approximately(
     """Multiply matrices of codes by products that are not exact; special codes count as zero."""
     m, depth, n = *a.shape[-2:], b.shape[-1]
     lead = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
-    pairs = stacked_pairs(a, b)
     left, right = stack(flat_codes(a).reshape(a.shape)), stack(flat_codes(b).reshape(b.shape))
-    out = np.empty(math.prod(lead) * m * n, np.uint32)
-    flat = foot.shaped(out.shape)
-    for at in _portions(out.size, depth):
-        batch, row, column = np.unravel_index(np.arange(at.start, at.stop), (len(pairs), m, n))
-        lanes_a = left[pairs[batch, 0], row, :].T
-        lanes_b = right[pairs[batch, 1], :, column].T
-        out[at] = _accumulate_products(spec, lanes_a, lanes_b, flat.at(at))
+    out = np.empty((math.prod(lead), m, n), np.uint32)
+    foot = foot.shaped(out.shape)
+    columns = min(n, max(1, _TERMS_AT_ONCE // depth))
+    rows = max(1, _TERMS_AT_ONCE // (depth * columns))
+
+    def work(i: int, j: int, some: tuple[int, slice, slice]) -> None:
+        """Let the outputs of some rows and columns stand side by side."""
+        shape = out[some].shape
+        of_a = np.repeat(left[i, some[1]].T, shape[1], axis=1)
+        of_b = np.tile(right[j][:, some[2]], shape[0])
+        portion = foot.at(some).shaped((shape[0] * shape[1],))
+        out[some] = _accumulate_products(spec, of_a, of_b, portion).reshape(shape)
+
+    tasks = (
+        (i, j, (at, slice(row, row + rows), slice(column, column + columns)))
+        for at, (i, j) in enumerate(stacked_pairs(a, b).tolist())
+        for row in range(0, m, rows)
+        for column in range(0, n, columns)
+    )
+    run(work, tasks, out.size * depth)
     return out.reshape(*lead, m, n)
 
 

@@ -17,7 +17,17 @@ import numpy as np
 import oracle
 import oracle_blocks
 from minimac.model import Blocks, matmul
-from minimac.spec import Arithmetic, BlockFormat, Rounding, SpecError, load_design, parse_format
+from minimac.spec import (
+    Arithmetic,
+    BlockFormat,
+    FixedPoint,
+    Minifloat,
+    Rounding,
+    SpecError,
+    Specials,
+    load_design,
+    parse_format,
+)
 from oracle import Special
 
 __all__ = [
@@ -48,7 +58,8 @@ OPERANDS = [
     "lut:e5m2:3c00bc01", "khot2:s0.7", "e8m0",
 ]  # fmt: skip
 APPROXIMATE = ["bf16", "fp16", "e4m3fn", "e5m2", "e4m3fnuz", "e3m2", "e2m1", "e2m3", "bf16:ftz",
-               "ue4m3fn", "binary8p4se", "e4m3fn:bias=20"]  # fmt: skip
+               "ue4m3fn", "binary8p4se", "e4m3fn:bias=20", "e3m4ieee", "e4m4",
+               "e4m5", "e5m6fn"]  # fmt: skip
 STATES = ["fp32", "fp16", "bf16", "e5m2", "e4m3fn", "e4m3", "e3m2", "e5m2fnuz", "binary8p3se",
           "bf16:ftz", "e4m3fn:ftz", "e6m9", "e2m1"]  # fmt: skip
 FIXED = ["int32", "s7.8", "s20.11", "int8", "u8.8", "s3.4:sym", "s-2.9", "s4.27", "s12.-4"]
@@ -71,12 +82,39 @@ Matrix = list[list[int]]
 # --- Designs -----------------------------------------------------------------------------------
 
 
+def draw_format(rng: random.Random, names: list[str]) -> str:
+    """Draw one of the names, or now and then any format of few bits of its family."""
+    name = rng.choice(names)
+    fmt = parse_format(name)
+    if rng.random() < 0.7 or not isinstance(fmt, (Minifloat, FixedPoint)):
+        return name
+    if isinstance(fmt, FixedPoint):
+        bits, frac_bits = rng.randint(1, 12), rng.randint(-6, 14)
+        return FixedPoint(fmt.signed, bits - frac_bits, frac_bits, fmt.symmetric).name
+    while True:
+        with suppress(SpecError):
+            fields = rng.randint(0, 6), rng.randint(0, 6), rng.choice([*Specials])
+            ftz = rng.random() < 0.2
+            plain = Minifloat(*fields, signed=fmt.signed, ftz=ftz)
+            bias = plain.bias + rng.choice([0, 0, rng.randint(-12, 12), rng.randint(-90, 90)])
+            return Minifloat(*fields, bias, fmt.signed, ftz).name
+
+
+def draw_block_format(rng: random.Random) -> str:
+    """Draw one of the block formats, or now and then any such of few bits."""
+    if rng.random() < 0.7:
+        return rng.choice(BLOCKS)
+    element = draw_format(rng, ["e2m1", "e4m3fn", "s1.6:sym", "int8"])
+    scale = rng.choice(["e8m0", draw_format(rng, ["ue4m3fn", "ue5m3", "e5m2"])])
+    return f"block:{element}:size={rng.randint(1, 5)}:scale={scale}"
+
+
 def draw_design(rng: random.Random, kind: str, product: str = "exact") -> Tree:
     """Draw a legal design of scalar formats; half of the time with operands of one format."""
 
     def draw() -> Tree:
-        a = rng.choice(OPERANDS if product == "exact" else APPROXIMATE)
-        b = a if product != "exact" or rng.random() < 0.5 else rng.choice(OPERANDS)
+        a = draw_format(rng, OPERANDS if product == "exact" else APPROXIMATE)
+        b = a if product != "exact" or rng.random() < 0.5 else draw_format(rng, OPERANDS)
         one_step_more = {"exact": 0, "lmul": 1}.get(product, 0)
         widths = [oracle.operand(parse_format(name), first_code(name)).width for name in (a, b)]
         bits = sum(widths) if product == "exact" else widths[0] + one_step_more
@@ -90,9 +128,9 @@ def draw_block_design(rng: random.Random) -> Tree:
     """Draw a legal design with blocks on one side or on both."""
 
     def draw() -> Tree:
-        a = rng.choice(BLOCKS)
-        scalars = ["bf16", "e4m3fn", "int8", "e5m2", "fp16"]
-        b = rng.choice([a, a, rng.choice(BLOCKS), rng.choice(scalars), rng.choice(scalars)])
+        a = draw_block_format(rng)
+        scalar = draw_format(rng, ["bf16", "e4m3fn", "int8", "e5m2", "fp16"])
+        b = rng.choice([a, a, draw_block_format(rng), scalar, scalar])
         if rng.random() < 0.3:
             a, b = b, a
         kind = rng.choice(["exact", "rounded", "fused"])
@@ -118,7 +156,7 @@ def legal(draw: Any) -> Tree:
 def draw_out(rng: random.Random) -> Tree:
     """Draw the format of the results, and how they are converted to it."""
     rules = ["saturate", "saturate", "infinity", "nan", "wrap"]
-    out = "fp32" if rng.random() < 0.2 else rng.choice(OUTS)
+    out = "fp32" if rng.random() < 0.2 else draw_format(rng, OUTS)
     return {"out": out, "out_round": rng.choice(MODES), "out_overflow": rng.choice(rules)}
 
 
@@ -130,7 +168,12 @@ def draw_accumulation(rng: random.Random, kind: str, product_bits: int) -> Tree:
             return {"kind": "exact", "max_terms": 64}
         case "fixed":
             rule = rng.choice(["saturate", "wrap"])
-            return {"kind": "fixed", "format": rng.choice(FIXED), "round": mode, "overflow": rule}
+            return {
+                "kind": "fixed",
+                "format": draw_format(rng, FIXED),
+                "round": mode,
+                "overflow": rule,
+            }
         case "chunked":
             inner = draw_accumulation(rng, "fixed", 0)
             bits = oracle.code_bits(parse_format(inner["format"]))
@@ -140,9 +183,9 @@ def draw_accumulation(rng: random.Random, kind: str, product_bits: int) -> Tree:
                 "outer": draw_accumulation(rng, outer, bits),
             }
         case "rounded":
-            return {"kind": "rounded", "format": rng.choice(STATES), "round": mode}
+            return {"kind": "rounded", "format": draw_format(rng, STATES), "round": mode}
         case "fused":
-            state = parse_format(rng.choice(STATES))
+            state = parse_format(draw_format(rng, STATES))
             return {
                 "kind": "fused",
                 "group": rng.choice([1, 2, 3, 4, 5, 16]),

@@ -351,9 +351,10 @@ def error_of(code: Code, given: Fraction | float) -> dict[str, float | str | Non
     if not error:
         return nothing | {"error": 0.0, "ulps": 0.0}
     below, above = neighbours(code.fmt, number)
+    distance = gap(code.fmt, number)  # 0 in a table of one value
     return {
         "error": _nearest(error),
-        "ulps": _nearest(error / gap(code.fmt, number)),
+        "ulps": _nearest(error / distance) if distance else None,
         "below": None if below is None else float(below),
         "above": None if above is None else float(above),
     }
@@ -448,13 +449,14 @@ def _floor_log2(number: Fraction) -> int:
 
 
 def least_positive(fmt: Format) -> float:
-    """Return the least positive value."""
+    """Return the least positive value; NaN if there is none."""
     if isinstance(fmt, (FixedPoint, KHot)):
         return _as_float(fmt, 1)
     if isinstance(fmt, Minifloat):
         return _as_float(fmt, 1 << fmt.man_bits if fmt.ftz else 1)
     positive = (lsbs for lsbs in _listed(fmt) if lsbs > 0)
-    return _as_float(fmt, next(positive))
+    least = next(positive, None)
+    return math.nan if least is None else _as_float(fmt, least)
 
 
 def summarize(fmt: Format) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Tests of :mod:`minimac.explore.sweep`."""
 
+import json
 import re
 from pathlib import Path
 
@@ -95,6 +96,14 @@ def test_unknown_technology(write):
 def test_a_wrong_design_is_named_with_its_key(write, tmp_path):
     with pytest.raises(SpecError, match=f"{re.escape(str(tmp_path / 'bad.yaml'))}: a: "):
         load_sweep(write("designs: [x.yaml, bad.yaml]"))
+
+
+def test_a_design_without_a_circuit(tmp_path):
+    tree = {"name": "x", "unit": "mac", "a": "bf16", "b": "bf16", "out": "fp32"}
+    (tmp_path / "x.yaml").write_text(json.dumps(tree | {"accumulate": "hopper_fp16"}))
+    (tmp_path / "s.yaml").write_text("designs: [x.yaml]")
+    with pytest.raises(SpecError, match=r"x\.yaml: accumulate\.kind: no circuit for fused yet"):
+        load_sweep(tmp_path / "s.yaml")
 
 
 def test_a_missing_design(write, tmp_path):

@@ -228,21 +228,26 @@ def draw_blocks(fmt, rng, shape, axis):
     return quantize_blocks(fmt, values, axis)
 
 
-def parts_of(operand, at, axis):
+def is_one_block(operand):
+    """Say whether one scale stands for all."""
+    return operand.scales.size == 1 and operand.elements.size > 1
+
+
+def parts_of(operand, at):
     """Return one of the matrices of a stack of blocks or codes."""
     if not isinstance(operand, Blocks):
         return operand[at]
     elements = operand.elements[at]
-    if operand.axis is None:  # one scale for all
+    if is_one_block(operand):
         return operand._replace(elements=elements, scales=operand.scales.reshape(1, 1))
-    return operand._replace(elements=elements, scales=operand.scales[at], axis=axis)
+    return operand._replace(elements=elements, scales=operand.scales[at])
 
 
 def line_of(operand, at):
     """Return elements, scales and tensor scale of a row or column; of a scalar format the codes."""
     if not isinstance(operand, Blocks):
         return operand[at], None, None
-    scales = operand.scales.ravel() if operand.axis is None else operand.scales[at]
+    scales = operand.scales.ravel() if is_one_block(operand) else operand.scales[at]
     return operand.elements[at], scales, operand.tensor_scale
 
 
@@ -276,9 +281,9 @@ def test_leading_axes_broadcast(tree, lead_a, lead_b, seed):
     places = [np.broadcast_to(place, lead) for place in places]
     for at in np.ndindex(lead):
         each = []
-        for operand, own, place, axis in zip((a, b), (lead_a, lead_b), places, (1, 0), strict=True):
+        for operand, own, place in zip((a, b), (lead_a, lead_b), places, strict=True):
             index = np.unravel_index(place[at], own) if own else ()
-            each.append(parts_of(operand, tuple(index), axis))
+            each.append(parts_of(operand, tuple(index)))
         np.testing.assert_array_equal(got[at], matmul(spec, *each))
 
 
@@ -297,7 +302,7 @@ def test_larger_products_and_any_layout(tree, seed):
     np.testing.assert_array_equal(matmul(spec, a, b_turned), got)
     if isinstance(a, Blocks):  # a tuple will do
         np.testing.assert_array_equal(matmul(spec, tuple(a)[:3], b), got)
-        scales = a.scales if a.axis is None else a.scales[::-3]
+        scales = a.scales if is_one_block(a) else a.scales[::-3]
         some = a._replace(elements=a.elements[::-3], scales=scales)
         np.testing.assert_array_equal(matmul(spec, some, b), got[::-3])
 
@@ -337,8 +342,6 @@ OTHER = Blocks(CODES.T, SCALES.T)
         (Blocks(CODES, SCALES, 2.0), OTHER, ValueError, "a.tensor_scale must be 1"),
         (Blocks(CODES, SCALES[:, :1]), OTHER, ValueError, "a.scales must be of shape (2, 2)"),
         (Blocks(CODES, SCALES[0]), OTHER, ValueError, "a.scales must be of shape (2, 2)"),
-        (GOOD._replace(axis=0), OTHER, ValueError, "a must have blocks along axis 1, not 0"),
-        (GOOD, Blocks(CODES.T, SCALES.T, 1.0, 1), ValueError, "b must have blocks along axis 0"),
         (GOOD, Blocks(CODES.T, SCALES[:, :1]), ValueError, "b.scales must be of shape (2, 2)"),
         (GOOD, Blocks(CODES[:, :2].T, SCALES.T[:1]), ValueError, "(2, 4) and (2, 2)"),
         (Blocks(CODES[0], SCALES[0]), OTHER, ValueError, "a and b must have at least 2 axes"),

@@ -591,6 +591,23 @@ def test_products_that_are_not_exact(product, x, y, wanted, acc):
     assert [got] == texts(2 * wanted)
 
 
+@pytest.mark.parametrize(
+    ("fmt", "offset"),  # 2**-l(M)
+    [
+        ("e2m1", 2.0**-1),
+        ("e5m2", 2.0**-2),
+        ("e4m3fn", 2.0**-3),
+        ("e3m4ieee", 2.0**-3),
+        ("e4m5", 2.0**-4),
+        ("bf16", 2.0**-4),
+        ("fp16", 2.0**-4),
+    ],
+)
+def test_what_lmul_adds(fmt, offset):
+    for product, wanted in (("lmul", 1 + offset), ("lmul_add", 1 + offset), ("mitchell", 1)):
+        assert [total(EXACT, 1.0, a=fmt, b=fmt, product=product)] == texts(wanted)
+
+
 # --- Stochastic conversion at the foot ---------------------------------------------------------
 
 

@@ -388,12 +388,13 @@ class Preset(NamedTuple):
 
     accumulate: Accumulation
     operands: tuple[str, ...]
+    mixed: bool  #: Whether the two operands may be of different formats.
 
 
 #: What an accumulation may be called in a design. Both were checked against recordings of an H100.
 PRESETS = {
     "hopper_fp8": Preset(
-        FusedAccumulation(group=32, frac_bits=13, out_frac_bits=13), ("e4m3fn", "e5m2")
+        FusedAccumulation(group=32, frac_bits=13, out_frac_bits=13), ("e4m3fn", "e5m2"), mixed=True
     ),
-    "hopper_fp16": Preset(FusedAccumulation(group=16, frac_bits=25), ("fp16", "bf16")),
+    "hopper_fp16": Preset(FusedAccumulation(group=16, frac_bits=25), ("fp16", "bf16"), mixed=False),
 }

@@ -114,6 +114,11 @@ class Arithmetic:
                 f"accumulate: an exact sum of {self.a.name} and {self.b.name} takes "
                 f"{self.sum_bits} bits; 4096 are the most; use kind float"
             )
+        if self.accumulate.kind != "exact" and not self.has_blocks and self.product_bits > 62:
+            raise SpecError(
+                f"accumulate.kind: must be exact for products of {self.product_bits} bits, as "
+                f"those of {self.a.name} and {self.b.name} are; 62 are the most of the others"
+            )
         self._check_out()
 
     def _check_product(self) -> None:

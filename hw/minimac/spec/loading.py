@@ -151,6 +151,11 @@ def _build(tree: dict[str, Any]) -> Design:
                     f"{key}: accumulate {preset} holds for {' and '.join(known_for)}, not "
                     f"{fmt.name}; write the accumulation out to use it for others"
                 )
+        if design.a != design.b and not PRESETS[preset].mixed:
+            raise SpecError(
+                f"b: accumulate {preset} takes operands of one format, not {design.a.name} and "
+                f"{design.b.name}; write the accumulation out to mix them"
+            )
     return design
 
 

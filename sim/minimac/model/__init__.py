@@ -10,8 +10,8 @@ from minimac.model.learning import fit_power, learn_codebook
 from minimac.model.products import matmul
 from minimac.model.rotation import hadamard
 from minimac.model.scalars import convert, decode, encode
-from minimac.model.softmax import exp_pairs, softmax, sum_pairs
 from minimac.model.statistics import ErrorStatistics, crest_factor, error_statistics, qsnr
+from minimac.model.two_pass import exp_pairs, softmax, sum_pairs
 
 __all__ = [
     "Blocks",

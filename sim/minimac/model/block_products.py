@@ -60,7 +60,7 @@ class BlockOperand(NamedTuple):
     def largest(self) -> int:
         """Return the largest magnitude of an element times a scale's significand."""
         ends = self.element.min_lsbs, self.element.max_lsbs
-        return max(map(abs, ends)) * int(self.scale_parts()[0].max(initial=1))
+        return max(map(abs, ends)) * int(np.abs(self.scale_parts()[0]).max(initial=1))
 
     def scale_parts(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Return scales as significands and places, (..., M, T) or (1, 1): NaN counts as zero."""
@@ -220,9 +220,9 @@ def _sum_within(
 
 
 def _sum_wide(spec: Arithmetic, a: Digits, b: Digits, blocks: list[slice]) -> Digits:
-    """Return scaled sums of pairs of blocks of which 60 bits are kept, the last of them sticky.
+    """Return scaled sums of pairs of blocks of which 61 bits are kept, the last of them sticky.
 
-    That is exact enough for ``fused``, which keeps fewer bits of a term.
+    That is exact enough for ``fused``, which keeps 60 bits of a term at most, and a sticky one.
     """
     from minimac.model.kernels import sum_wide
 

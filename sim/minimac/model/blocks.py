@@ -1,5 +1,6 @@
 """Blocks: values that share scales, and the codes of both."""
 
+import contextlib
 import dataclasses
 import functools
 import itertools
@@ -58,15 +59,21 @@ class Blocks(NamedTuple):
     #: Codes of the elements, in the shape of the values.
     elements: NDArray[Any]
 
-    #: Codes of the scales: one for each block along ``axis``. One block for a whole tensor has its
-    #: scale in a shape of ones, so that scales always have as many axes as elements.
+    #: Codes of the scales: one for each block along the axis that blocks lie along, so that the
+    #: shapes tell which it is. One block for a whole tensor has its scale in a shape of ones.
     scales: NDArray[Any]
 
     #: Scale of the whole tensor, a value of the format ``tensor_scale``; 1 if there is no such.
     tensor_scale: float = 1.0
 
-    #: Axis that the blocks lie along. None: that which the shapes tell, or one block for all.
-    axis: int | None = None
+
+class PlacedBlocks(NamedTuple):
+    """Blocks that have been checked, and the axis that they lie along; None: one block for all."""
+
+    elements: NDArray[Any]
+    scales: NDArray[Any]
+    tensor_scale: float
+    axis: int | None
 
 
 def quantize_blocks(
@@ -135,7 +142,7 @@ def quantize_blocks(
     quotients, scales = _scale_lines(fmt, array.reshape(lines), tensor, place_bits)
     element, _ = _centred(fmt.element)
     elements = encode(element, quotients.reshape(array.shape), rounding, "saturate", random_bits)
-    return Blocks(elements, scales.reshape(shape), tensor, None if fmt.size is None else axis)
+    return Blocks(elements, scales.reshape(shape), tensor)
 
 
 def dequantize_blocks(fmt: Format, blocks: Blocks) -> Floats:
@@ -169,16 +176,14 @@ def dequantize_blocks(fmt: Format, blocks: Blocks) -> Floats:
     array([ 0.0625,  0.75  , -0.125 ])
     """
     fmt = _block_format(fmt)
-    blocks = read_blocks(fmt, blocks)
-    values, scales = decode(fmt.element, blocks.elements), decode(fmt.scale, blocks.scales)
-    try:
+    elements, scale_codes, tensor, axis = read_blocks(fmt, blocks)
+    values, scales = decode(fmt.element, elements), decode(fmt.scale, scale_codes)
+    with contextlib.suppress(FloatingPointError):
         # A product of two scales has at most 48 bits: it is exact unless it is out of range.
         with np.errstate(over="raise", under="raise", invalid="ignore"):
-            scales = scales * blocks.tensor_scale
+            scales = scales * tensor
         tensor = 1.0
-    except FloatingPointError:
-        tensor = blocks.tensor_scale
-    scales = _expand(fmt, scales, values.shape, blocks.axis)
+    scales = _expand(fmt, scales, values.shape, axis)
     if tensor == 1:
         with np.errstate(over="ignore", under="ignore", invalid="ignore"):
             return np.multiply(values, scales, out=values)  # which rounds once
@@ -186,7 +191,9 @@ def dequantize_blocks(fmt: Format, blocks: Blocks) -> Floats:
     return products
 
 
-def read_blocks(fmt: Format, blocks: Any, name: str = "blocks", axis: int | None = None) -> Blocks:
+def read_blocks(
+    fmt: Format, blocks: Any, name: str = "blocks", axis: int | None = None
+) -> PlacedBlocks:
     """Check blocks, and find the axis that they lie along.
 
     Parameters
@@ -226,7 +233,7 @@ def read_blocks(fmt: Format, blocks: Any, name: str = "blocks", axis: int | None
     ValueError: b.scales must be of shape (1, 40) for blocks of 16 along axis 0, not (4, 3)
     """
     fmt = _block_format(fmt)
-    if not isinstance(blocks, tuple) or not 2 <= len(blocks) <= 4:
+    if not isinstance(blocks, tuple) or not 2 <= len(blocks) <= 3:
         raise TypeError(f"{name} must be Blocks (see quantize_blocks), not {type(blocks).__name__}")
     blocks = Blocks(*blocks)
     elements = read_codes(fmt.element, blocks.elements, f"{name}.elements")
@@ -234,22 +241,16 @@ def read_blocks(fmt: Format, blocks: Any, name: str = "blocks", axis: int | None
     tensor = _read_tensor_scale(fmt, blocks.tensor_scale, f"{name}.tensor_scale")
     if elements.ndim == 0:
         raise ValueError(f"{name}.elements must have an axis that blocks lie along")
-    asked = [
-        _read_axis(choice, elements.ndim, what)
-        for choice, what in ((axis, "axis"), (blocks.axis, f"{name}.axis"))
-        if choice is not None
-    ]
+    asked = [] if axis is None else [_read_axis(axis, elements.ndim, "axis")]
     if fmt.size is None:
         if scales.shape != (1,) * elements.ndim:
             wanted = (1,) * elements.ndim
             raise ValueError(f"{name}.scales must be of shape {wanted}, not {scales.shape}")
-        return Blocks(elements, scales, tensor)
-    if len(set(asked)) > 1:
-        raise ValueError(f"{name} must have blocks along axis {asked[0]}, not {asked[1]}")
+        return PlacedBlocks(elements, scales, tensor, None)
     # Where several axes fit there are as many scales as elements, and the axis means nothing.
     for choice in asked or range(elements.ndim):
         if scales.shape == _scales_shape(fmt.size, elements.shape, choice):
-            return Blocks(elements, scales, tensor, choice)
+            return PlacedBlocks(elements, scales, tensor, choice)
     if asked:
         wanted = _scales_shape(fmt.size, elements.shape, asked[0])
         raise ValueError(
@@ -749,9 +750,9 @@ class _LeastError:
         while rows.size:
             goes_on = places < self.last
             rows, places = rows[goes_on], places[goes_on] + 1
+            self._try(rows, places, ties=True)
             goes_on = step * self._scales(rows, places) <= self.amax[rows]
             rows, places = rows[goes_on], places[goes_on]
-            self._try(rows, places, ties=True)
         if has_zero:
             self._try(self.rows, np.full(self.rows.shape, self.last), ties=True)
 

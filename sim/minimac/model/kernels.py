@@ -63,7 +63,10 @@ _instruction: Callable[[Callable[..., Any]], Callable[..., Any]] = intrinsic
 
 
 def _compiled(function: _Function) -> _Function:
-    return cast(_Function, njit(cache=True, nogil=True)(function))
+    try:
+        return cast(_Function, njit(cache=True, nogil=True)(function))
+    except RuntimeError:  # there is no folder that a cache could be in
+        return cast(_Function, njit(nogil=True)(function))
 
 
 class Target(NamedTuple):
@@ -309,8 +312,12 @@ def _round_code(negative: Any, m: Any, x: Any, sticky: Any, to: Target, random: 
         rest |= np.int64((m & ((one << by) - one)) != 0)
     elif to.wrap:
         n = np.int64(m << np.uint64(-shift)) if shift > -64 else np.int64(0)
-    else:  # in a format with exponents n is short; in another anything this long overflows
-        n = np.int64(m << np.uint64(-shift)) if length - shift < 62 else np.int64(1 << 62)
+    else:
+        n = np.int64(m << np.uint64(-shift)) if length - shift < 62 else np.int64(1 << 61)
+    if (
+        not to.wrap
+    ):  # in a format with exponents n is short; in another anything this long overflows
+        n = min(n, np.int64(1 << 61))
     code = n + (q - to.lsb_exp) * to.binade
     inexact = half | rest
     if to.rounding == _RNE:
@@ -712,7 +719,7 @@ def sum_wide(
     count: int,
     lsb_exp: int,
 ) -> None:
-    """Add products exactly, and keep the upper 60 bits, the last of them sticky, of each sum.
+    """Add products exactly, and keep the upper 61 bits, the last of them sticky, of each sum.
 
     Operands are those of :func:`sum_digits`.
     """
@@ -725,10 +732,12 @@ def sum_wide(
             negative = _propagate_carries(digits)
             base = _leading_one(digits)
             m, sticky = _window(digits, base)
-            kept = np.int64(m >> np.uint64(4))
-            kept |= np.int64(sticky or (m & np.uint64(15)) != 0)
+            up = _leading_zeros(m) if m != 0 else np.uint64(0)
+            m <<= up
+            kept = np.int64(m >> np.uint64(3))
+            kept |= np.int64(sticky or (m & np.uint64(7)) != 0)
             significands[i, j] = -kept if negative else kept
-            exponents[i, j] = lsb_exp + base + 4
+            exponents[i, j] = lsb_exp + base + 3 - np.int64(up)
 
 
 @_compiled
@@ -1177,9 +1186,10 @@ def fused_kernel(wide: bool, lanes: bool, sticky: bool) -> Callable[..., None]:
                                 overflowed = True
                             elif magnitudes[j] > largest:
                                 magnitudes[j] = code & ~to.sign if negative else code
-                                m <<= state_up  # the largest number is normal
+                                up = np.int64(_leading_zeros(m)) - (63 - of.man_bits)
+                                m <<= up + state_up
                                 sizes[j] = word(-m) if negative else word(m)
-                                exps[j] = word(place)
+                                exps[j] = word(place - up)
                 for j in range(width):
                     if codes[j] == 0:
                         codes[j] = _overflow(magnitudes[j], totals[j] < 0, to)

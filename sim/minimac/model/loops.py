@@ -82,7 +82,8 @@ class Loop:
         if (a.is_one_matrix and lead) or n < _FEW <= m:
             swapped = self.multiply(b.transposed, a.transposed)
             return tuple(part.swapaxes(-1, -2) for part in swapped)
-        lay_out = self._side_by_side if n < _FEW else self._in_rows
+        few = n < _FEW and m * n * depth <= _SIDE_BY_SIDE
+        lay_out = self._side_by_side if few else self._in_rows
         out = tuple(np.empty((math.prod(lead), m, n), word) for word in self.results)
         lay_out(a, b, out)
         return tuple(part.reshape(*lead, m, n) for part in out)

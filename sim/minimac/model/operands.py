@@ -44,7 +44,7 @@ def read_codes(fmt: Format, codes: ArrayLike, name: str = "codes") -> NDArray[np
         wrong = (array < 0) | (array > top)
         if wrong.any():  # what int64 does not hold
             _reject(fmt, array, wrong, name)
-    if not np.issubdtype(array.dtype, np.integer):
+    if array.dtype.kind not in "iu":
         raise TypeError(f"{name} must be integers, not {array.dtype}")
     limits = np.iinfo(array.dtype)
     if array.size and ((limits.min < 0 and array.min() < 0) or array.max() > top):

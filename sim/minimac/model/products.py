@@ -55,7 +55,7 @@ def matmul(
         Codes of ``spec.b``. Leading axes broadcast against those of ``a``.
     random_bits : optional
         Random bits for a stochastic ``spec.out_round``, as in :func:`encode`; they broadcast to the
-        shape of the result.
+        shape of the result. A fixed-point ``out`` of 32 bits takes 31 at most.
 
     Returns
     -------

@@ -1,6 +1,7 @@
 """Rotations that spread outliers over a block before it is quantised."""
 
 import math
+import operator
 from typing import Any
 
 import numpy as np
@@ -58,7 +59,7 @@ def hadamard(
     """
     array = np.moveaxis(np.asarray(values, np.float64), axis, 0)
     length = array.shape[0]
-    size = length if block is None else block
+    size = length if block is None else operator.index(block)
     if size < 1 or size & (size - 1):
         raise ValueError(f"block must be a power of two, not {size}")
     if length % size:

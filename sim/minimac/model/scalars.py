@@ -192,6 +192,7 @@ def convert(
     >>> convert(parse_format("bf16"), parse_format("e2m1"), [0x3F80, 0xC0A0, 0x7F80])
     array([ 2, 14,  7], dtype=uint8)
     """
+    _check_scalar(src)
     array = read_codes(src, codes)
     if src.width <= _TABLE_BITS and array.size > 1 << src.width and random_bits is None:
         mode = _member(Rounding, rounding, "rounding")
@@ -292,15 +293,14 @@ def _read_floats(values: ArrayLike) -> NDArray[np.float32] | NDArray[np.float64]
     if array.dtype == np.float64 and isinstance(values, (list, tuple)):
         # NumPy has made floats of a mixture; look at what was given.
         given = np.asarray(values, object)
-        if any(type(value) is int and abs(value) >= 2**53 for value in given.flat):
-            for value, got in zip(given.flat, array.flat, strict=True):
-                # Python compares its own integers and floats exactly, NumPy does not.
-                if type(value) is int and value != float(got):
-                    raise ValueError(f"values must be exact in float64, which {value} is not")
+        for value, got in zip(given.flat, array.flat, strict=True):
+            # Python compares its own integers and floats exactly, NumPy does not.
+            if isinstance(value, (int, np.integer)) and int(value) != float(got):
+                raise ValueError(f"values must be exact in float64, which {value} is not")
     if array.dtype != bool and np.can_cast(array.dtype, np.float32):
         return np.ascontiguousarray(array, np.float32).reshape(array.shape)
     integers = array.dtype == object and all(type(value) is int for value in array.flat)
-    if integers or np.issubdtype(array.dtype, np.integer):
+    if integers or array.dtype.kind in "iu":
         try:
             exact = array.astype(np.float64)
         except OverflowError:
@@ -356,7 +356,7 @@ def _read_pair(pair: tuple[Any, ...]) -> tuple[NDArray[Any], int]:
     array, width = np.asarray(pair[0]), int(pair[1])
     if not 1 <= width <= 32:
         raise ValueError(f"random_bits must be a pair (bits, N) with N of 1 to 32, not {width}")
-    if not np.issubdtype(array.dtype, np.integer):
+    if array.dtype.kind not in "iu":
         raise TypeError(f"random_bits must be integers, not {array.dtype}")
     if array.size and not 0 <= array.min() <= array.max() < 1 << width:
         raise ValueError(

@@ -65,7 +65,9 @@ def apply_specials(
     nan |= np.abs(signs) < infinite
     signs = np.sign(signs)
     if overflowed is not None:
-        early = _overflows_before(a, b, nan | (signs != 0), overflowed, unit)
+        # Chains that are infinite already have got the code of an infinity.
+        infinite_so_far = (out == to.inf_positive) | (out == to.inf_negative)
+        early = _overflows_before(a, b, (signs != 0) & ~nan & infinite_so_far, overflowed, unit)
         nan |= early * signs < 0
         signs = np.where(early != 0, early, signs)
     out[signs > 0] = to.inf_positive

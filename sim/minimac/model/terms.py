@@ -112,12 +112,11 @@ def multiply_in_chunks(
     assert acc.chunk
     assert acc.outer
     loop = loop_for(spec)
-    sums = np.stack(
-        [
-            loop.multiply(Operand(spec.a, a[..., at]), Operand(spec.b, b[..., at, :]))[0]
-            for at in _chunks(acc.chunk, a.shape[-1])
-        ]
-    )
+    depth = a.shape[-1]
+    shape = *np.broadcast_shapes(a.shape[:-2], b.shape[:-2]), a.shape[-2], b.shape[-1]
+    sums = np.empty((-(-depth // acc.chunk), *shape), np.int64)
+    for part, at in zip(sums, _chunks(acc.chunk, depth), strict=True):
+        part[...] = loop.multiply(Operand(spec.a, a[..., at]), Operand(spec.b, b[..., at, :]))[0]
     terms = sums.reshape(len(sums), -1)
     out = np.empty(terms.shape[1], np.uint32)
     flat = foot.shaped(out.shape)

@@ -25,8 +25,12 @@ def run(work: Callable[..., None], tasks: Iterator[tuple[Any, ...]], macs: int) 
             work(*task)
         return
     with ThreadPoolExecutor(_threads()) as pool:
-        for started in [pool.submit(work, *task) for task in tasks]:
-            started.result()
+        try:
+            for started in [pool.submit(work, *task) for task in tasks]:
+                started.result()
+        except BaseException:  # an interrupt waits for what has begun, and for nothing else
+            pool.shutdown(cancel_futures=True)
+            raise
 
 
 def tiles(outputs: NDArray[Any], macs: int) -> Iterator[tuple[Range, Range]]:

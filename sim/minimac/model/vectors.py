@@ -332,7 +332,9 @@ def _corner_codes(fmt: Format) -> Codes:
     least, sign = 1 << fmt.man_bits, fmt.signed << fmt.magnitude_bits
     found = {0, 1, least - 1, least, fmt.max_code}
     found |= {code for code in (fmt.infinity_code, fmt.nan_code) if code is not None}
-    return np.array(sorted({code | flip for code in found for flip in (0, sign)}))
+    return np.array(
+        sorted({code | flip for code in found if fmt.holds(code) for flip in (0, sign)})
+    )
 
 
 def _corners(fmt: Format, rng: np.random.Generator, shape: tuple[int, int]) -> Codes:
@@ -432,8 +434,7 @@ def _operand(
         tensor = float(decode(fmt.tensor_scale, code)[0])
         whole = np.repeat(code[:, None], cases, 0)
         fields.append(_field(f"{name}_tensor", fmt.tensor_scale.width, whole))
-    along = axis if fmt.size else None
-    return fields, Blocks(vectors, np.expand_dims(scales, -3 - axis), tensor, along)
+    return fields, Blocks(vectors, np.expand_dims(scales, -3 - axis), tensor)
 
 
 def _draw_scales(fmt: Format, rng: np.random.Generator, shape: tuple[int, int]) -> Codes:

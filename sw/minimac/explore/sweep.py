@@ -59,7 +59,7 @@ def load_sweep(path: Path) -> Sweep:
     tree = load_yaml(path)
     try:
         fields = _checked(tree)
-        designs = tuple(load_design(path.parent / name) for name in fields.pop("designs"))
+        designs = tuple(_load_buildable(path.parent / name) for name in fields.pop("designs"))
         repeated = _first_repeated([design.name for design in designs])
         if repeated is not None:
             raise SpecError(f"designs: two designs have the name {repeated!r}; give one another")
@@ -67,6 +67,18 @@ def load_sweep(path: Path) -> Sweep:
         # Errors of a design file start with that file, which is what the user has to open.
         raise SpecError(f"{path}: {error}") from None
     return Sweep(name=path.stem, designs=designs, **fields)
+
+
+def _load_buildable(path: Path) -> Design:
+    """Read a design; some have only a model, and no circuit."""
+    from minimac.rtl import plan
+
+    design = load_design(path)
+    try:
+        plan(design)
+    except SpecError as error:
+        raise SpecError(f"{path}: {error}") from None
+    return design
 
 
 def check_simulator(name: str) -> None:

@@ -1,4 +1,4 @@
-"""Tests of :mod:`minimac.model.softmax`, against exact arithmetic and the paper's definitions."""
+"""Tests of :mod:`minimac.model.two_pass`, against exact arithmetic and the paper's definitions."""
 
 import decimal
 import math
@@ -8,8 +8,8 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from minimac.model import softmax as module
-from minimac.model.softmax import exp_pairs, softmax, sum_pairs
+from minimac.model import two_pass as module
+from minimac.model.two_pass import exp_pairs, softmax, sum_pairs
 
 EXTREME = [0.0, -0.0, 1e-30, 1e-45, 0.3465, 0.3466, 88.7, 89.0, 104.0, 1e4, 1e6, 2.0**27]
 

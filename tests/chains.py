@@ -291,15 +291,18 @@ def aimed_operands(
 ) -> list[Matrix]:
     """Draw operands whose products are about as large as what decides a result."""
     critical = rng.choice(critical_exponents(spec)) + rng.randint(-4, 2)
+    signs = rng.choice([([-1, 1], [-1, 1]), ([1], [1]), ([-1], [1])])  # of both; or sums that grow
     (low_a, high_a), (low_b, high_b) = (exponents(fmt.name) for fmt in formats)
     drawn: list[Matrix] = [[[] for _ in range(count)] for count in counts]
     for _ in range(terms):
         goal = critical - rng.choice([0, 0, 0, 0, rng.randint(0, 80)])  # some far below
         low, high = max(low_a, goal - high_b), min(high_a, goal - low_b)
         place = rng.randint(low, high) if low <= high else rng.randint(low_a, high_a)
-        for fmt, matrix, exponent in zip(formats, drawn, (place, goal - place), strict=True):
+        for fmt, matrix, exponent, sign in zip(
+            formats, drawn, (place, goal - place), signs, strict=True
+        ):
             for row in matrix:
-                row.append(number_near(rng, fmt, exponent))
+                row.append(number_near(rng, fmt, exponent, rng.choice(sign)))
     return drawn
 
 
@@ -308,14 +311,15 @@ def critical_exponents(spec: Arithmetic) -> list[int]:
     acc = spec.accumulate
     parts = [acc, getattr(acc, "outer", None)]
     passed = [spec.out, *(getattr(part, "format", None) for part in parts)]
-    return [end for fmt in passed if fmt is not None for end in exponents(fmt.name)]
+    ends = [exponents(fmt.name) for fmt in passed if fmt is not None]
+    return [end for low, high in ends for end in (low, high, high)]
 
 
-def number_near(rng: random.Random, fmt: Any, exponent: int) -> int:
-    """Draw a code of a number of an exponent, or of the nearest there is; of either sign."""
+def number_near(rng: random.Random, fmt: Any, exponent: int, sign: int) -> int:
+    """Draw a code of a number of an exponent, or of the nearest there is."""
     mantissa = Fraction(rng.choice([8, 8, 9, 12, 15, rng.randint(8, 16)]), 8)
     number = mantissa * Fraction(2) ** (exponent - rng.choice([0, 0, 0, 1]))
-    return oracle.round_to(fmt, number * rng.choice([-1, 1]), "rne", "saturate")
+    return oracle.round_to(fmt, number * sign, "rne", "saturate")
 
 
 def draw_row(rng: random.Random, fmt: Any, count: int, manner: str) -> list[int]:

@@ -216,9 +216,9 @@ def _explain(error: Any, unit: type[Design]) -> str:
         case "union_tag_not_found":
             return f"{where}.kind: is missing; it must be one of {', '.join(kinds)}"
         case "union_tag_invalid":
-            return f"{where}.kind: must be one of {', '.join(kinds)}, not " + _short(
-                first["ctx"]["tag"]
-            )
+            tag = first["ctx"]["tag"]
+            hint = f"; write accumulate: {tag}" if tag in PRESETS else ""
+            return f"{where}.kind: must be one of {', '.join(kinds)}, not {_short(tag)}{hint}"
         case "value_error":
             said = str(first["ctx"]["error"])
             # A check of several fields names them itself.

@@ -37,7 +37,7 @@ demo: setup  ## Generate, simulate, cost and report the six designs of examples/
 	$(BIN)/minimac report build/demo
 
 test: setup lint type  ## Run linters, type checks and all tests; SEED=n for other stimulus
-	$(BIN)/python -m pytest -n $(JOBS) --seed=$(SEED)
+	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal --seed=$(SEED)
 
 lint: setup  ## Check format, style and layers
 	$(BIN)/ruff format --check --quiet .

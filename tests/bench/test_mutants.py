@@ -6,7 +6,9 @@ import pytest
 from amaranth.hdl import Signal
 
 from minimac.bench import SimulationError, simulate
-from minimac.rtl import accumulator, to_verilog
+from minimac.rtl import exact as exact_rtl
+from minimac.rtl import floating as float_rtl
+from minimac.rtl import to_verilog
 from minimac.spec import load_design
 
 BASE = {"name": "unit", "unit": "systolic", "a": "e4m3fn", "b": "e4m3fn", "out": "bf16"}
@@ -28,17 +30,17 @@ def normalizer_off_by_one(monkeypatch):
 
 def leading_zeros_off_by_one(monkeypatch):
     """The exact normaliser counts the leading zeros wrong by one."""
-    counted = accumulator.leading_zeros
-    monkeypatch.setattr(accumulator, "leading_zeros", lambda m, value: (counted(m, value) ^ 1)[:])
+    counted = float_rtl.leading_zeros
+    monkeypatch.setattr(float_rtl, "leading_zeros", lambda m, value: (counted(m, value) ^ 1)[:])
     return floating(), to_verilog(floating())
 
 
 def sticky_bit_dropped(monkeypatch):
     """The aligner forgets what it shifts out."""
     design = floating(guard=1, sticky=True, round="rne")
-    shift = accumulator.shift_right_sticky
+    shift = float_rtl.shift_right_sticky
     monkeypatch.setattr(
-        accumulator,
+        float_rtl,
         "shift_right_sticky",
         lambda m, value, amount, sticky: shift(m, value, amount, sticky=False),
     )
@@ -47,14 +49,14 @@ def sticky_bit_dropped(monkeypatch):
 
 def carry_lost(monkeypatch):
     """The adder's carry out of the window goes nowhere."""
-    finish = accumulator.FloatAccumulator._normalize_and_round
+    finish = float_rtl.FloatAccumulator._normalize_and_round
 
     def without_carry(self, m, total):
         changed = Signal(total.shape(), name="changed")
         m.d.comb += [changed.eq(total), changed.carry.eq(0)]
         return finish(self, m, changed)
 
-    monkeypatch.setattr(accumulator.FloatAccumulator, "_normalize_and_round", without_carry)
+    monkeypatch.setattr(float_rtl.FloatAccumulator, "_normalize_and_round", without_carry)
     return floating(), to_verilog(floating())
 
 
@@ -62,7 +64,7 @@ def accumulator_one_bit_short(monkeypatch):
     """The exact sum lacks its top bit, which only the longest chains need."""
     fields = {"a": "int8", "b": "int8", "out": "int32", "array": ARRAY}
     design = load_design(BASE | fields | {"accumulate": {"kind": "exact", "max_terms": 100}})
-    add = accumulator.ExactAccumulator.step
+    add = exact_rtl.ExactAccumulator.step
 
     def shorter(self, m, pipe, state, product):
         total = add(self, m, pipe, state, product)
@@ -70,14 +72,14 @@ def accumulator_one_bit_short(monkeypatch):
         m.d.comb += changed.sum.eq(total.sum[:-1].as_signed())
         return changed
 
-    monkeypatch.setattr(accumulator.ExactAccumulator, "step", shorter)
+    monkeypatch.setattr(exact_rtl.ExactAccumulator, "step", shorter)
     return design, to_verilog(design)
 
 
 def exponent_one_bit_short(monkeypatch):
     """The exponent of a float chain lacks its top bit."""
     design = floating()
-    finish = accumulator.FloatAccumulator._normalize_and_round
+    finish = float_rtl.FloatAccumulator._normalize_and_round
 
     def shorter(self, m, total):
         result = finish(self, m, total)
@@ -85,7 +87,7 @@ def exponent_one_bit_short(monkeypatch):
         m.d.comb += [changed.eq(result), changed.exponent.eq(result.exponent[:-1])]
         return changed
 
-    monkeypatch.setattr(accumulator.FloatAccumulator, "_normalize_and_round", shorter)
+    monkeypatch.setattr(float_rtl.FloatAccumulator, "_normalize_and_round", shorter)
     return design, to_verilog(design)
 
 

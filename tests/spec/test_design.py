@@ -420,7 +420,7 @@ MINE = {
 def test_as_dict_is_read_back():
     design = load_design(MINE)
     assert load_design(design.as_dict()) == design
-    assert design.as_dict()["array"] == {"rows": 8, "columns": 8, "dataflow": "ws"}
+    assert design.as_dict()["array"].items() >= {"rows": 8, "columns": 8, "dataflow": "ws"}.items()
     assert isinstance(design, Systolic)
     assert isinstance(load_design(MINE | {"unit": "mac"}), Mac)
 
@@ -441,6 +441,11 @@ def test_digest_tells_designs_apart():
         {"pipeline": 1},
         {"technology": "asap7"},
         {"clock_mhz": 101},
+        {"normalizer": "anticipator"},
+        {"reset": "async"},
+        {"clock_enable": True},
+        {"interface": "wishbone"},
+        {"array": {"foot": "shared"}},
     ]
     digests = [load_design(MINE | change).digest for change in changes]
     assert len(set(digests)) == len(changes)
@@ -453,11 +458,6 @@ def test_implementation_changes_no_arithmetic():
     base, built = load_design(MINE), load_design(MINE | {"pipeline": 2, "clock_mhz": 500})
     assert base != built
     assert all(getattr(base, name) == getattr(built, name) for name in names)
-
-
-def test_terms_per_pass():
-    assert load_design(MINE | {"array": {"rows": 5, "columns": 3}}).terms_per_pass == 5
-    assert load_design(MINE | {"unit": "mac"}).terms_per_pass == 1
 
 
 def test_summary():

@@ -1,15 +1,15 @@
-"""How long the stages of an element take, estimated: enough to choose where registers go.
+"""How long parts of a datapath take, estimated: enough to choose where registers go.
 
 The estimate counts levels of logic and multiplies them by the delay of a level. Whether a design
 meets its clock is for :mod:`minimac.cost` to say, from the mapped netlist.
 """
 
+import itertools
 from collections.abc import Sequence
 from math import ceil, log2
+from typing import NamedTuple
 
-from minimac.spec import Arithmetic, FloatAccumulation
-
-__all__ = ["stages_ps"]
+__all__ = ["Delays", "Section", "place_registers", "stages_ps"]
 
 # Delay of a level of logic with its share of wire, fan-out and rounding up, in ps. Standard cells:
 # above 90 % of the critical paths that this project's flow (Yosys 0.70) reached for bf16, e5m2 and
@@ -22,65 +22,119 @@ _LEVEL_PS = {
     "ecp5": 1000.0,
     "ice40": 1500.0,
 }
-_REGISTER_LEVELS = 2  # clock to output, and set-up
 
 
 def _log(count: int) -> int:
     return ceil(log2(max(count, 2)))
 
 
-def _levels(spec: Arithmetic) -> dict[str, int]:
-    """Levels of logic up to each place for registers, and from the last one up to the next state.
-
-    In the order that data takes through them.
-    """
-    # Decoding, partial products, two levels for each layer of a compressor tree, carry.
-    multiply = 1 + 4 * _log(min(spec.a.sig_bits, spec.b.sig_bits)) + 2 * _log(spec.product_bits)
-    acc = spec.accumulate
-    if isinstance(acc, FloatAccumulation):
-        exponent = (spec.acc_max_exp - spec.acc_min_exp).bit_length()
-        window = _log(acc.window_bits)
-        coarse = acc.normalize.coarse
-        return {
-            "multiply": multiply,
-            "align": 2 * _log(exponent) + 3 + 2 * window,
-            "add": 2 * window + 5,  # the sum, and its negation
-            "finish": 3 * window if coarse is None else 4 if coarse else 1,
-        }
-    shifts = spec.product_max_exp - spec.product_min_exp
-    align = 2 * _log(shifts + 1) + 2 * _log(spec.product_bits + shifts) if shifts else 0
-    return {"multiply": multiply, "align": align, "finish": 2 * _log(spec.sum_bits)}
-
-
-def stages_ps(spec: Arithmetic, cuts: Sequence[str], technology: str) -> list[float]:
-    """Estimate the delay of each stage of an element.
+class Delays:
+    """Estimated delays of primitives in a technology, in ps.
 
     Parameters
     ----------
-    spec : Arithmetic
-        What is computed.
-    cuts : sequence of str
-        Places that hold a register.
     technology : str
-        What it is built for; one that is not known counts as the slowest.
+        Its name; one that is not known counts as the slowest.
+    """
 
-    Returns
-    -------
-    list of float
-        Delays in ps, in the order that data takes.
+    def __init__(self, technology: str) -> None:
+        self._level_ps = _LEVEL_PS.get(technology, max(_LEVEL_PS.values()))
+
+    @property
+    def register(self) -> float:
+        """From the clock to an output, and the set-up of the next register."""
+        return self.gates(2)
+
+    def gates(self, levels: int) -> float:
+        """Return the delay of some levels of simple gates or of two-way multiplexers."""
+        return levels * self._level_ps
+
+    def adder(self, bits: int) -> float:
+        """Return the delay of an adder, or of a comparison, of so many bits."""
+        return self.gates(2 * _log(bits))
+
+    def multiplier(self, x_bits: int, y_bits: int) -> float:
+        """Return the delay of an unsigned multiplier."""
+        return self.gates(4 * _log(min(x_bits, y_bits))) + self.adder(x_bits + y_bits)
+
+    def shifter(self, bits: int) -> float:
+        """Return the delay of a shifter of so many bits by any distance."""
+        return self.gates(2 * _log(bits))
+
+    def leading_zeros(self, bits: int) -> float:
+        """Return the delay of counting the zeros above the leading one of so many bits."""
+        return self.gates(2 * _log(bits))
+
+
+class Section(NamedTuple):
+    """A piece of a datapath between places where registers may be.
+
+    Attributes
+    ----------
+    place : str
+        Name of the place at its end.
+    delay_ps : float
+        Estimated delay.
+    ahead : bool
+        Whether it depends on the operands alone, and so may run ahead of the state of a chain.
+    """
+
+    place: str
+    delay_ps: float
+    ahead: bool = False
+
+
+def stages_ps(sections: Sequence[Section], cuts: Sequence[str], register_ps: float) -> list[float]:
+    """Estimate the delay of each stage, registers included, in the order that data takes.
 
     Examples
     --------
-    >>> from minimac.spec import parse_format
-    >>> bf16 = parse_format("bf16")
-    >>> spec = Arithmetic(a=bf16, b=bf16, out=bf16, accumulate=FloatAccumulation(width=16))
-    >>> stages_ps(spec, ["multiply", "add"], "sky130")
-    [4600.0, 6800.0, 2800.0]
+    >>> parts = [Section("multiply", 50.0), Section("align", 30.0), Section("", 40.0)]
+    >>> stages_ps(parts, ["multiply"], 10.0)
+    [60.0, 80.0]
     """
-    level_ps = _LEVEL_PS.get(technology, max(_LEVEL_PS.values()))
-    stages = [_REGISTER_LEVELS]
-    for place, levels in _levels(spec).items():
-        stages[-1] += levels
-        if place in cuts:
-            stages.append(_REGISTER_LEVELS)
-    return [levels * level_ps for levels in stages]
+    stages = [register_ps]
+    for section in sections:
+        stages[-1] += section.delay_ps
+        if section.place in cuts:
+            stages.append(register_ps)
+    return stages
+
+
+def place_registers(
+    sections: Sequence[Section],
+    offered: Sequence[str],
+    *,
+    stages: int | None,
+    period_ps: float,
+    register_ps: float,
+) -> tuple[str, ...]:
+    """Choose the places for registers that balance a datapath best.
+
+    Parameters
+    ----------
+    sections : sequence of Section
+        The datapath, in the order that data takes.
+    offered : sequence of str
+        Places that may be chosen.
+    stages : int or None
+        Registers to place; None for the fewest with which every stage takes ``period_ps`` at most,
+        or, where there is no such number, the fewest that make the slowest stage as fast as it
+        can be.
+
+    Examples
+    --------
+    >>> parts = [Section("multiply", 50.0), Section("align", 30.0), Section("", 40.0)]
+    >>> place_registers(
+    ...     parts, ["multiply", "align"], stages=1, period_ps=0.0, register_ps=10.0
+    ... )
+    ('multiply',)
+    """
+
+    def slowest(cuts: tuple[str, ...]) -> float:
+        return max(stages_ps(sections, cuts, register_ps))
+
+    counts = [stages] if stages is not None else range(len(offered) + 1)
+    balanced = [min(itertools.combinations(offered, n), key=slowest) for n in counts]
+    fast_enough = (cuts for cuts in balanced if slowest(cuts) <= period_ps)
+    return next(fast_enough, min(balanced, key=slowest))

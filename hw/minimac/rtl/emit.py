@@ -8,56 +8,13 @@ from amaranth._toolchain.yosys import find_yosys
 from amaranth.back import rtlil
 from amaranth.lib import data, stream, wiring
 
-from minimac.rtl.mac import MacPlan
 from minimac.rtl.outline import Outline
-from minimac.rtl.systolic import SystolicPlan
-from minimac.spec import (
-    Design,
-    ExactAccumulation,
-    FixedPoint,
-    FloatAccumulation,
-    Mac,
-    Minifloat,
-    Product,
-    SpecError,
-    Systolic,
-)
+from minimac.rtl.planning import plan
+from minimac.spec import Design
 
-__all__ = ["create", "describe", "plan", "to_verilog"]
-
-#: What is known of a unit before it is built, by the class of its design.
-_PLANS: dict[type[Design], Any] = {Mac: MacPlan, Systolic: SystolicPlan}
-
+__all__ = ["create", "describe", "to_verilog"]
 
 _CHOICE = "AMARANTH_USE_YOSYS"
-
-
-def plan(design: Design) -> Any:
-    """Return interface and timing of a design: ``signature``, ``latency``, ``create()``.
-
-    Raises
-    ------
-    SpecError
-        If there is no circuit for the design, though there is a model.
-    """
-    _check_buildable(design)
-    return _PLANS[type(design)](design)
-
-
-def _check_buildable(design: Design) -> None:
-    """Refuse what only the model can do: nothing is left out silently."""
-    acc = design.accumulate
-    if not isinstance(acc, (ExactAccumulation, FloatAccumulation)):
-        raise SpecError(f"accumulate.kind: no circuit for {acc.kind} yet; use exact or float")
-    if design.product is not Product.EXACT:
-        raise SpecError(f"product: no circuit for {design.product} yet; use exact")
-    if design.out_round.stochastic:
-        raise SpecError(f"out_round: no circuit for {design.out_round} yet; use another mode")
-    for key, fmt in (("a", design.a), ("b", design.b)):
-        if not isinstance(fmt, (Minifloat, FixedPoint)):
-            raise SpecError(
-                f"{key}: no circuit for {fmt.name} yet; use a minifloat or fixed-point format"
-            )
 
 
 def create(design: Design) -> wiring.Component:

@@ -4,7 +4,8 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from minimac.rtl.accumulator import ExactAccumulator, accumulator_for
+from minimac.rtl.accumulator import Integer
+from minimac.rtl.kinds import accumulator_for
 from minimac.rtl.round import round_up
 from minimac.rtl.shift import leading_zeros, shift_left, shift_right_sticky
 from minimac.spec import Arithmetic, FixedPoint, Minifloat, Overflow, Rounding
@@ -122,7 +123,7 @@ class Foot(wiring.Component):
         keeps_sign = sign & nonzero
         if not out.has_negative_zero:
             keeps_sign = keeps_sign & finite.any()
-        special = self.state.special if self.accumulator.special_bits else Const(0)
+        special = self.accumulator.special(m, self.state)
 
         with m.If(rounded > out.max_code):
             with m.If(sign):
@@ -156,8 +157,9 @@ class Foot(wiring.Component):
 
     def _to_fixed(self, m: Module, out: FixedPoint) -> Value:
         wrap = self.spec.out_overflow is Overflow.WRAP
-        if isinstance(self.accumulator, ExactAccumulator):
-            value = self._shifted_sum(m, out)
+        whole = self.accumulator.integer(m, self.state)
+        if whole is not None:
+            value = self._shifted_integer(m, out, whole)
         else:
             value = (self._wrapped_fraction if wrap else self._shifted_fraction)(m, out)
         if wrap:
@@ -171,7 +173,7 @@ class Foot(wiring.Component):
             m.d.comb += code.eq(out.min_lsbs)
         with m.Else():
             m.d.comb += code.eq(value)
-        special = self.state.special if self.accumulator.special_bits else Const(0)
+        special = self.accumulator.special(m, self.state)
         if self.accumulator.special_bits == 2:
             with m.If(special.any()):
                 m.d.comb += code.eq(Mux(special[1], out.min_lsbs, out.max_lsbs))
@@ -180,16 +182,16 @@ class Foot(wiring.Component):
                 m.d.comb += code.eq(0)
         return code[: out.width]
 
-    def _shifted_sum(self, m: Module, out: FixedPoint) -> Value:
-        """Round an exact sum to units of ``2**out.lsb_exp``, in two's complement."""
-        drop = out.lsb_exp - self.spec.lsb_exp
-        total = self.state.sum
+    def _shifted_integer(self, m: Module, out: FixedPoint, whole: Integer) -> Value:
+        """Round an integer to units of ``2**out.lsb_exp``, in two's complement."""
+        drop = out.lsb_exp - whole.lsb_exp
+        bits = len(whole.lsbs)
         if drop <= 0:
-            value = Signal(signed(self.spec.sum_bits - drop))
-            m.d.comb += value.eq(total << -drop)
+            value = Signal(signed(bits - drop))
+            m.d.comb += value.eq(whole.lsbs << -drop)
             return value
-        extended = Signal(signed(max(self.spec.sum_bits, drop + 1)))
-        m.d.comb += extended.eq(total)
+        extended = Signal(signed(max(bits, drop + 1)))
+        m.d.comb += extended.eq(whole.lsbs)
         sign, rest = extended[-1], extended[:drop]
         half, below = rest[-1], rest[:-1].any()
         rounding = self.spec.out_round

@@ -27,7 +27,7 @@ class MacPlan:
 
     def __init__(self, design: Mac) -> None:
         self.design = design
-        self.multiply_add = MultiplyAddPlan(design)
+        self.multiply_add = MultiplyAddPlan(design, loops=True)
         self.accumulator = self.multiply_add.accumulator
         self.cuts = self.multiply_add.cuts
         self.latency = self.multiply_add.lead + 2
@@ -101,7 +101,9 @@ class MacUnit(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         timing = self.plan.multiply_add
-        element = self.outline.part(m, "element", "element", lambda: MultiplyAdd(self.design))
+        element = self.outline.part(
+            m, "element", "element", lambda: MultiplyAdd(self.design, loops=True)
+        )
         foot = self.outline.part(m, "foot", "foot", lambda: Foot(self.design))
 
         # Every stage moves, or none does.

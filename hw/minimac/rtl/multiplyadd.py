@@ -1,15 +1,13 @@
 """The multiply-add that every unit is made of."""
 
-from collections.abc import Sequence
-
 from amaranth.hdl import Module, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from minimac.rtl.accumulator import accumulator_for
-from minimac.rtl.delay import stages_ps
+from minimac.rtl.delay import Delays, place_registers
+from minimac.rtl.kinds import accumulator_for
 from minimac.rtl.pipeline import Pipeline
-from minimac.spec import Design
+from minimac.spec import Design, SpecError
 
 __all__ = ["MultiplyAdd", "MultiplyAddPlan"]
 
@@ -21,6 +19,13 @@ class MultiplyAddPlan:
     ----------
     design : Design
         What is computed, and ``pipeline``: the number of register stages inside.
+    loops : bool
+        Whether the result is the next state, so that no register fits between them.
+
+    Raises
+    ------
+    SpecError
+        If there are fewer places for registers than ``pipeline`` asks for.
 
     Attributes
     ----------
@@ -32,29 +37,33 @@ class MultiplyAddPlan:
         Cycles from the operands to the state that they belong to, and from there to the result.
     """
 
-    def __init__(self, design: Design) -> None:
+    def __init__(self, design: Design, *, loops: bool = False) -> None:
         self.accumulator = accumulator_for(design)
-        ahead, within = design.places
-        offered = design.register_places
-        stages = _stages(design, offered) if design.pipeline == "auto" else design.pipeline
-        self.cuts = offered[:stages]
-        self.lead = sum(place in ahead for place in self.cuts)
-        self.latency = sum(place in within for place in self.cuts)
+        delays = Delays(design.technology)
+        sections = self.accumulator.sections(delays)
+        ahead = {section.place: section.ahead for section in sections[:-1]}
+        offered = [place for place in ahead if ahead[place] or not loops]
+        stages = None if design.pipeline == "auto" else design.pipeline
+        if stages is not None and stages > len(offered):
+            raise SpecError(
+                f"pipeline: must be auto or 0 to {len(offered)} in a {design.unit} of "
+                f"{design.summary()}, not {stages}"
+            )
+        self.cuts = place_registers(
+            sections,
+            offered,
+            stages=stages,
+            period_ps=1e6 / design.clock_mhz,
+            register_ps=delays.register,
+        )
+        self.lead = sum(ahead[place] for place in self.cuts)
+        self.latency = len(self.cuts) - self.lead
 
     def build(self, m: Module, *, step: Value, a: Value, b: Value, state: data.View) -> data.View:
         """Add the hardware to a module; return the chain after this step."""
         pipe = Pipeline(self.cuts, step)
         product = self.accumulator.multiply(m, pipe, a, b)
         return self.accumulator.step(m, pipe, state, product)
-
-
-def _stages(design: Design, offered: Sequence[str]) -> int:
-    """Fewest register stages that meet the clock by estimate, or all that there is room for."""
-    period_ps = 1e6 / design.clock_mhz
-    for stages in range(len(offered)):
-        if max(stages_ps(design, offered[:stages], design.technology)) <= period_ps:
-            return stages
-    return len(offered)
 
 
 class MultiplyAdd(wiring.Component):
@@ -67,6 +76,8 @@ class MultiplyAdd(wiring.Component):
     ----------
     design : Design
         What is computed.
+    loops : bool
+        As for :class:`MultiplyAddPlan`.
 
     Members
     -------
@@ -80,8 +91,8 @@ class MultiplyAdd(wiring.Component):
         The chain after it.
     """
 
-    def __init__(self, design: Design) -> None:
-        self.plan = MultiplyAddPlan(design)
+    def __init__(self, design: Design, *, loops: bool = False) -> None:
+        self.plan = MultiplyAddPlan(design, loops=loops)
         layout = self.plan.accumulator.state_layout
         super().__init__(
             {

@@ -4,8 +4,8 @@ from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from minimac.rtl.accumulator import accumulator_for
 from minimac.rtl.foot import Foot
+from minimac.rtl.kinds import accumulator_for
 from minimac.rtl.multiplyadd import MultiplyAddPlan
 from minimac.rtl.outline import Outline
 from minimac.spec import Systolic

@@ -14,15 +14,16 @@ from minimac.spec.accumulation import (
     Preset,
     RoundedAccumulation,
 )
+from minimac.spec.arithmetic import Arithmetic
 from minimac.spec.blocks import BlockFormat, ScaleRule
 from minimac.spec.codebooks import Codebook, KHot
 from minimac.spec.design import (
-    Arithmetic,
+    Adder,
     ArrayShape,
     Design,
-    Implementation,
+    Fma,
     Mac,
-    Product,
+    Multiplier,
     Systolic,
 )
 from minimac.spec.errors import SpecError
@@ -34,8 +35,10 @@ from minimac.spec.formats import (
     NanCode,
     Specials,
 )
+from minimac.spec.implementation import Implementation
 from minimac.spec.loading import UNITS, load_design
 from minimac.spec.names import parse_format
+from minimac.spec.products import Product
 from minimac.spec.rounding import Overflow, Rounding
 from minimac.spec.split import recommended_split
 
@@ -43,6 +46,7 @@ __all__ = [
     "PRESETS",
     "UNITS",
     "Accumulation",
+    "Adder",
     "Arithmetic",
     "ArrayShape",
     "BlockFormat",
@@ -53,12 +57,14 @@ __all__ = [
     "FixedAccumulation",
     "FixedPoint",
     "FloatAccumulation",
+    "Fma",
     "Format",
     "FusedAccumulation",
     "Implementation",
     "KHot",
     "Mac",
     "Minifloat",
+    "Multiplier",
     "NanCode",
     "Normalization",
     "Overflow",

@@ -1,7 +1,8 @@
 """Designs: everything there is to choose about a unit, and what follows from it.
 
-The fields are of two sorts. :class:`Arithmetic` holds those that change results and are known to
-the model; :class:`Implementation` those that never do.
+The fields are of two sorts. :class:`minimac.spec.arithmetic.Arithmetic` holds those that change
+results and are known to the model; :class:`minimac.spec.implementation.Implementation` those that
+never do.
 """
 
 import dataclasses
@@ -12,20 +13,15 @@ import re
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
-from minimac.spec.accumulation import (
-    Accumulation,
-    ExactAccumulation,
-    FloatAccumulation,
-    FusedAccumulation,
-    RoundedAccumulation,
-)
-from minimac.spec.blocks import BlockFormat
+from minimac.spec.accumulation import Accumulation, ExactAccumulation, RoundedAccumulation
+from minimac.spec.arithmetic import Arithmetic
 from minimac.spec.errors import SpecError
-from minimac.spec.formats import FP32, FixedPoint, Format, Minifloat
+from minimac.spec.formats import Format, Minifloat
+from minimac.spec.implementation import Implementation
 from minimac.spec.products import Product
-from minimac.spec.rounding import Overflow, Rounding
+from minimac.spec.rounding import Rounding
 
-__all__ = ["Arithmetic", "ArrayShape", "Design", "Implementation", "Mac", "Product", "Systolic"]
+__all__ = ["Adder", "ArrayShape", "Design", "Fma", "Mac", "Multiplier", "Systolic"]
 
 # Of Verilog (IEEE 1364-2005, annex B), and those of SystemVerilog and VHDL that are plain words;
 # last, names of our own and of simulators that a module of the same name would clash with.
@@ -56,331 +52,6 @@ _KEYWORDS = frozenset(
 
 
 @dataclass(frozen=True, kw_only=True)
-class Arithmetic:
-    """What a unit computes, to the bit: the semantic fields of a design.
-
-    Parameters
-    ----------
-    a, b, out : Format
-        Formats of activations, weights and results.
-    accumulate : Accumulation
-        How products are added up. Of blocks, how the scaled sums of pairs of blocks are; by
-        default ``rounded`` in fp32.
-    product : Product
-        How two operands are multiplied.
-    out_round, out_overflow
-        The one conversion to ``out``, at the foot.
-    within : FusedAccumulation, optional
-        How the products of a pair of blocks are added up; exactly by default.
-
-    Raises
-    ------
-    SpecError
-        If the parts do not fit together; the message starts with the key.
-    """
-
-    __pydantic_config__: ClassVar[Any] = {"extra": "forbid"}
-
-    a: Format
-    b: Format
-    out: Format
-    accumulate: Accumulation = None  # type: ignore[assignment]  # __post_init__ fills it in
-    product: Product = Product.EXACT
-    out_round: Rounding = Rounding.RNE
-    out_overflow: Overflow = Overflow.SATURATE
-    within: Accumulation | None = None
-
-    def __post_init__(self) -> None:
-        for key, kind in (
-            ("product", Product),
-            ("out_round", Rounding),
-            ("out_overflow", Overflow),
-        ):
-            object.__setattr__(self, key, kind(getattr(self, key)))
-        if self.accumulate is None:
-            if not self.has_blocks:
-                raise SpecError("accumulate: is missing; this key is required")
-            object.__setattr__(self, "accumulate", RoundedAccumulation(format=FP32))
-        self._check_product()
-        self._check_blocks()
-        acc = self.accumulate
-        if isinstance(acc, FloatAccumulation) and acc.width < self.product_bits:
-            raise SpecError(
-                f"accumulate.width: must be at least {self.product_bits} to hold the product of "
-                f"{self.a.name} and {self.b.name}, not {acc.width}"
-            )
-        if isinstance(acc, ExactAccumulation) and self.sum_bits > 4096:
-            raise SpecError(
-                f"accumulate: an exact sum of {self.a.name} and {self.b.name} takes "
-                f"{self.sum_bits} bits; 4096 are the most; use kind float"
-            )
-        if self.accumulate.kind != "exact" and not self.has_blocks and self.product_bits > 62:
-            raise SpecError(
-                f"accumulate.kind: must be exact for products of {self.product_bits} bits, as "
-                f"those of {self.a.name} and {self.b.name} are; 62 are the most of the others"
-            )
-        self._check_out()
-
-    def _check_product(self) -> None:
-        if self.product is Product.EXACT:
-            return
-        fmt = self.a
-        if fmt != self.b or not isinstance(fmt, Minifloat) or not (fmt.exp_bits and fmt.man_bits):
-            raise SpecError(
-                f"product: {self.product} needs a and b of one minifloat format with exponent and "
-                f"mantissa, not {self.a.name} and {self.b.name}"
-            )
-
-    def _check_blocks(self) -> None:
-        sizes = {fmt.size for fmt in (self.a, self.b) if isinstance(fmt, BlockFormat)}
-        if not sizes:
-            if self.within is not None:
-                raise SpecError("within: is for block formats; a and b are scalar")
-            return
-        if len(sizes) > 1:
-            raise SpecError(
-                f"b: blocks must be as long as those of a, {self.a.name}, unlike {self.b.name}"
-            )
-        if self.accumulate.kind not in ("exact", "rounded", "fused"):
-            raise SpecError(
-                "accumulate.kind: must be exact, rounded or fused for sums of blocks, not "
-                f"{self.accumulate.kind}"
-            )
-        for key, fmt in (("a", self.a), ("b", self.b)):
-            if isinstance(fmt, BlockFormat) and fmt.sig_bits + fmt.scale.sig_bits > 32:
-                raise SpecError(
-                    f"{key}: significands of an element and its scale must have 32 bits at most "
-                    f"together to be multiplied, unlike those of {fmt.name}"
-                )
-        if self.within is not None:
-            self._check_within(self.within, sizes.pop())
-
-    def _check_within(self, acc: Accumulation, size: int | None) -> None:
-        if not isinstance(acc, FusedAccumulation):
-            raise SpecError(f"within.kind: must be fused, not {acc.kind}")
-        if size is None:
-            raise SpecError("within: needs blocks of a fixed size; theirs is that of a tensor")
-        if acc.group != size:
-            raise SpecError(f"within.group: must be the size of a block, {size}, not {acc.group}")
-        largest = acc.group
-        for fmt in (self.a, self.b):
-            largest *= max(-fmt.min_lsbs, fmt.max_lsbs)
-        # One more, for rounding may double a sum.
-        exponent = largest.bit_length() + self.a.lsb_exp + self.b.lsb_exp
-        if exponent > acc.state_format.max_exp:
-            raise SpecError(
-                f"within.format: must hold every sum of a block, which {acc.format.name} does not"
-            )
-        scales = sum(fmt.scale.sig_bits for fmt in (self.a, self.b) if isinstance(fmt, BlockFormat))
-        if acc.state_format.sig_bits + scales > 60:
-            raise SpecError("within.out_frac_bits: too many for a sum to be multiplied by scales")
-
-    def _check_out(self) -> None:
-        out, overflow = self.out, self.out_overflow
-        if not isinstance(out, (Minifloat, FixedPoint)):
-            raise SpecError(f"out: must be a minifloat or fixed-point format, not {out.name}")
-        if overflow is Overflow.WRAP and not (isinstance(out, FixedPoint) and not out.symmetric):
-            raise SpecError(
-                f"out_overflow: wrap needs a fixed-point out with all its codes, not {out.name}"
-            )
-        if overflow is Overflow.NAN and not out.has_nan:
-            raise SpecError(f"out_overflow: nan needs an out with NaN, which {out.name} has not")
-        if overflow is Overflow.INFINITY and not (out.has_infinities or out.has_nan):
-            raise SpecError(
-                f"out_overflow: infinity needs an out with infinities or NaN, not {out.name}"
-            )
-        specials = self.has_nan or self.has_infinities
-        if overflow is Overflow.WRAP and specials:
-            raise SpecError(
-                f"out_overflow: wrap cannot express the NaN or infinity that {self.summary()} can "
-                "lead to; use saturate"
-            )
-
-    @property
-    def has_blocks(self) -> bool:
-        """Whether operands come in blocks."""
-        return isinstance(self.a, BlockFormat) or isinstance(self.b, BlockFormat)
-
-    @property
-    def has_nan(self) -> bool:
-        """Whether a chain can become NaN."""
-        return self.a.has_nan or self.b.has_nan or self.has_infinities
-
-    @property
-    def has_infinities(self) -> bool:
-        """Whether a chain can become infinite, by its operands or by overflow."""
-        state = self.accumulate.state_format
-        overflows = state is not None and state.has_infinities
-        return self.a.has_infinities or self.b.has_infinities or overflows
-
-    @property
-    def product_bits(self) -> int:
-        """Width of the integer ``P`` of a product, in bits."""
-        if self.product.adds_codes:
-            return self.a.sig_bits
-        if self.product is Product.LMUL:
-            return self.a.sig_bits + 1
-        return self.a.sig_bits + self.b.sig_bits
-
-    @property
-    def product_min_exp(self) -> int:
-        """Least exponent ``ep`` of a product."""
-        if self.product.adds_codes:
-            return self.a.min_exp
-        return self.a.min_exp + self.b.min_exp + 1
-
-    @property
-    def product_max_exp(self) -> int:
-        """Greatest exponent ``ep`` of a product."""
-        if self.product.adds_codes:
-            return self.a.max_exp
-        return self.a.max_exp + self.b.max_exp + 1
-
-    @property
-    def places(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """Places for registers in an element, before a product meets the chain and after.
-
-        In each part the most useful one first.
-        """
-        if isinstance(self.accumulate, FloatAccumulation):
-            return ("multiply",), ("add", "align")
-        if isinstance(self.a, FixedPoint) and isinstance(self.b, FixedPoint):
-            return ("multiply",), ()  # no shifter whose result could be held
-        return ("multiply", "align"), ()
-
-    @property
-    def lsb_exp(self) -> int:
-        """Exponent of the unit of which every product, and so every sum, is a whole multiple.
-
-        A product of elements of blocks counts with its scales.
-        """
-        if self.product is not Product.EXACT:
-            return self.product_min_exp - (self.product_bits - 1)
-        return sum(
-            fmt.lsb_exp + (fmt.scale.lsb_exp if isinstance(fmt, BlockFormat) else 0)
-            for fmt in (self.a, self.b)
-        )
-
-    @property
-    def product_range(self) -> tuple[int, int]:
-        """Least and greatest product, in units of ``2**lsb_exp``."""
-        if self.product is not Product.EXACT:
-            most = self._largest_approximate_product()
-            return (-most if self.a.signed else 0), most
-        ends = [x * y for x in _ends(self.a) for y in _ends(self.b)]
-        return min(ends), max(ends)
-
-    def _largest_approximate_product(self) -> int:
-        fmt = self.a
-        assert isinstance(fmt, Minifloat)
-        if self.product.adds_codes:
-            code = 2 * fmt.max_code - (fmt.bias << fmt.man_bits)
-            code = min(code + self.product.offset(fmt.man_bits), fmt.max_code)
-            return fmt.lsbs(code) if code >= 1 << fmt.man_bits else 0
-        significand = fmt.max_code & (1 << fmt.man_bits) - 1 | 1 << fmt.man_bits
-        total = 2 * significand - (1 << fmt.man_bits) + self.product.offset(fmt.man_bits)
-        return total << self.product_max_exp - self.product_min_exp
-
-    @property
-    def sum_bits(self) -> int:
-        """Width of an exact sum of ``max_terms`` products in two's complement: as few as it takes.
-
-        Examples
-        --------
-        >>> from minimac.spec import parse_format
-        >>> int8 = parse_format("int8")
-        >>> exact = ExactAccumulation(max_terms=64)
-        >>> Arithmetic(a=int8, b=int8, out=int8, accumulate=exact).sum_bits
-        22
-        """
-        return self.bits_for(self.accumulate.max_terms)
-
-    def bits_for(self, terms: int) -> int:
-        """Width of every sum of so many products in two's complement, in bits."""
-        low, high = (end * terms for end in self.product_range)
-        return max((-low - 1).bit_length() if low < 0 else 0, high.bit_length()) + 1
-
-    @property
-    def acc_min_exp(self) -> int:
-        """Least exponent that the state of a ``float`` chain can have.
-
-        Every state is a whole multiple of ``2**lsb_exp`` and its exponent is at least that of its
-        leading one, or that of a product. Without normalisation it never falls.
-        """
-        acc = self.accumulate
-        if isinstance(acc, FloatAccumulation) and acc.normalize.coarse == ():
-            return self.product_min_exp
-        return self.lsb_exp
-
-    @property
-    def acc_max_exp(self) -> int:
-        """Greatest exponent that the state of a ``float`` chain of ``max_terms`` can have.
-
-        The exponent only ever grows when the magnitude carries out of the window. Truncation keeps
-        the magnitude below the sum of the products'; rounding to nearest or odd at most doubles a
-        term's contribution; a mode that creeps adds an ulp in every step, and so a binade in every
-        ``2**(width - 1)`` steps.
-        """
-        acc = self.accumulate
-        assert isinstance(acc, FloatAccumulation)
-        largest = max(map(abs, self.product_range))
-        rounds = acc.round is not Rounding.TRUNCATE and acc.window_bits > acc.width
-        total = acc.max_terms * largest * (2 if rounds else 1)
-        top = max(self.product_max_exp, self.lsb_exp + total.bit_length() - 1)
-        if acc.creeps:
-            top += 1 + (acc.max_terms >> acc.width - 1)
-        return top
-
-    def summary(self) -> str:
-        """Describe the arithmetic in a few words.
-
-        Examples
-        --------
-        >>> from minimac.spec import load_design
-        >>> load_design({"name": "m", "unit": "mac", "a": "int8", "b": "int8", "out": "int32",
-        ...              "accumulate": {"kind": "exact"}}).summary()
-        'int8 x int8 -> int32, exact'
-        """
-        sign = "x" if self.product is Product.EXACT else str(self.product)
-        inside = f", {self.within.describe()} in blocks" if self.within else ""
-        how = self.accumulate.describe() + inside
-        return f"{self.a.name} {sign} {self.b.name} -> {self.out.name}, {how}"
-
-
-def _ends(fmt: Format) -> tuple[int, int]:
-    """Return least and largest value, an element's with its scale, in its least units."""
-    if not isinstance(fmt, BlockFormat):
-        return fmt.min_lsbs, fmt.max_lsbs
-    scales = fmt.scale.min_lsbs, fmt.scale.max_lsbs
-    ends = [x * scale for x in (fmt.min_lsbs, fmt.max_lsbs) for scale in scales]
-    return min(ends), max(ends)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Implementation:
-    """How a unit is built: the fields of a design that never change a result.
-
-    Parameters
-    ----------
-    pipeline : int or "auto"
-        Register stages inside an element, besides the one at its output; ``auto``: as many as
-        ``clock_mhz`` takes in ``technology``.
-    technology : str
-        What the unit is built for.
-    clock_mhz : float
-        Target clock, in MHz.
-    """
-
-    pipeline: int | Literal["auto"] = 0
-    technology: str = "sky130"
-    clock_mhz: float = 100.0
-
-    def __post_init__(self) -> None:
-        if not 0 < self.clock_mhz <= 100_000:
-            raise SpecError(f"clock_mhz: must be above 0 and at most 100000, not {self.clock_mhz}")
-
-
-@dataclass(frozen=True, kw_only=True)
 class Design(Arithmetic, Implementation):
     """A unit, completely. ``unit`` is the word that a design file names its kind by.
 
@@ -406,24 +77,6 @@ class Design(Arithmetic, Implementation):
             )
         Implementation.__post_init__(self)
         Arithmetic.__post_init__(self)
-        object.__setattr__(self, "clock_mhz", float(self.clock_mhz))
-        room = len(self.register_places)
-        if self.pipeline != "auto" and not 0 <= self.pipeline <= room:
-            raise SpecError(
-                f"pipeline: must be auto or 0 to {room} in a {self.unit} of {self.summary()}, "
-                f"not {self.pipeline}"
-            )
-
-    @property
-    def register_places(self) -> tuple[str, ...]:
-        """Places that registers can be put in, in the order in which they are."""
-        ahead, within = self.places
-        return (*ahead, *within)
-
-    @property
-    def terms_per_pass(self) -> int:
-        """Products that one result takes on each pass through the unit."""
-        return 1
 
     def as_dict(self) -> dict[str, Any]:
         """Return the design as a design file would have it; :func:`load_design` reads it back."""
@@ -455,29 +108,95 @@ class Mac(Design):
 
     unit: ClassVar[str] = "mac"
 
-    @property
-    def register_places(self) -> tuple[str, ...]:
-        """Places ahead of the chain, which comes back in the next cycle."""
-        return self.places[0]
+
+@dataclass(frozen=True, kw_only=True)
+class Multiplier(Design):
+    """A product, rounded once: ``out = round(a * b)``.
+
+    A product of zero has the sign of IEEE 754 where ``out`` has a negative zero.
+    """
+
+    unit: ClassVar[str] = "multiplier"
+
+    def __post_init__(self) -> None:
+        _round_once(self)
+        super().__post_init__()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Adder(Design):
+    """A sum, rounded once: ``out = round(a + b)``, with the signs of zero of IEEE 754."""
+
+    unit: ClassVar[str] = "adder"
+
+    def __post_init__(self) -> None:
+        _round_once(self)
+        if self.product != Product.EXACT:
+            raise SpecError("product: an adder multiplies nothing; leave this key out")
+        super().__post_init__()
+
+
+def _round_once(design: Design) -> None:
+    """Fill in how a single product or sum is accumulated: not at all."""
+    if design.accumulate is None:
+        object.__setattr__(design, "accumulate", ExactAccumulation(max_terms=1))
+    if design.accumulate.kind != "exact":
+        raise SpecError(f"accumulate: a {design.unit} rounds once; leave this key out")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fma(Design):
+    """A fused multiply-add, ``out = round(a * b + c)`` as in IEEE 754; ``c`` is a code of ``out``.
+
+    ``accumulate`` is ``rounded`` in the format of ``out``, which need not be said.
+    """
+
+    unit: ClassVar[str] = "fma"
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.out, Minifloat) or not self.out.signed:
+            raise SpecError(f"out: must be a signed minifloat, not {self.out.name}")
+        if Rounding(self.out_round).stochastic:
+            raise SpecError(f"out_round: must not be stochastic in an fma, as {self.out_round} is")
+        own = RoundedAccumulation(format=self.out, round=self.out_round)
+        if self.accumulate is None:
+            object.__setattr__(self, "accumulate", own)
+        super().__post_init__()
+        if self.accumulate != own:
+            raise SpecError(
+                f"accumulate: an fma rounds once, to out ({own.describe()}); leave this key out"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
 class ArrayShape:
-    """Rows and columns of an array, and what stays in its elements.
+    """Rows and columns of an array, and how it is built; only ``rows`` and ``columns`` show.
 
     Parameters
     ----------
     rows, columns : int
         Products in a chain on each pass, and chains side by side.
-    dataflow : {"ws"}
-        ``ws``: weight-stationary.
+    dataflow : {"ws", "os", "broadcast"}
+        ``ws``: weight-stationary, sums move south. ``os``: output-stationary, sums stay.
+        ``broadcast``: weights stay, a vector reaches all columns at once, and a tree adds up the
+        products of each; for exact sums.
+    encode : {"none", "booth", "ent"}
+        Where integers are multiplied, recode activations once at the edge of the array and not in
+        every element: radix-4 Booth, or the shorter code of EN-T (arXiv 2404.11887).
+    double_buffer : bool
+        Whether the next weights are loaded while the present ones are in use.
+    foot : {"column", "shared"}
+        A foot for each column, or one that the columns take in turn.
     """
 
     __pydantic_config__: ClassVar[Any] = {"extra": "forbid"}
 
     rows: int = 8
     columns: int = 8
-    dataflow: Literal["ws"] = "ws"
+    dataflow: Literal["ws", "os", "broadcast"] = "ws"
+    encode: Literal["none", "booth", "ent"] = "none"
+    double_buffer: bool = False
+    foot: Literal["column", "shared"] = "column"
 
     def __post_init__(self) -> None:
         for key in ("rows", "columns"):
@@ -487,13 +206,8 @@ class ArrayShape:
 
 @dataclass(frozen=True, kw_only=True)
 class Systolic(Design):
-    """A weight-stationary systolic array: activations go east, partial sums south."""
+    """An array of processing elements that multiplies matrices."""
 
     unit: ClassVar[str] = "systolic"
 
     array: ArrayShape = ArrayShape()
-
-    @property
-    def terms_per_pass(self) -> int:
-        """Products that one result takes on each pass through the unit."""
-        return self.array.rows

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from minimac.bench.runtime import keep_runtime, put_runtime, runtime_folder
 from minimac.spec import Design, load_design
 
 __all__ = [
@@ -291,6 +292,8 @@ def _build(simulator: str, top: str, text: str, folder: Path, waves: bool) -> st
         parts = [f'no_inline -module "{top}_{part}"' for part in ("element", "foot")]
         control.write_text("\n".join(["`verilator_config", *parts, ""]))
         sources.insert(0, VerilatorControlFile(control))
+        runtime = runtime_folder(version, args, waves=waves)
+        put_runtime(runtime, folder)
     try:
         get_runner(simulator).build(
             sources=sources,
@@ -304,6 +307,8 @@ def _build(simulator: str, top: str, text: str, folder: Path, waves: bool) -> st
         )
     except (SystemExit, RuntimeError, OSError, subprocess.CalledProcessError) as error:
         raise SimulationError(f"{top} on {simulator}: not built: {error} (see {log})") from None
+    if simulator == "verilator":
+        keep_runtime(runtime, folder)
     stamp.write_text(key)
     return version
 

@@ -938,3 +938,25 @@ def chain(
     ]
     total = total_of(arithmetic.accumulate, products)
     return round_to(arithmetic.out, total, arithmetic.out_round, arithmetic.out_overflow, random)
+
+
+# --- 1: units that do one operation on each element ---------------------------------------------
+
+
+def multiplied(spec: Arithmetic, a: int, b: int, random: RandomBits | None = None) -> int:
+    """Return the code of a product, rounded once: a zero has the sign of its operands' product."""
+    term = product(spec.a, a, spec.b, b, str(spec.product))
+    return round_to(spec.out, with_sign(term), spec.out_round, spec.out_overflow, random)
+
+
+def added(spec: Arithmetic, a: int, b: int, random: RandomBits | None = None) -> int:
+    """Return the code of a sum, rounded once."""
+    total = add(value(spec.a, a), value(spec.b, b), str(spec.out_round))
+    return round_to(spec.out, total, spec.out_round, spec.out_overflow, random)
+
+
+def multiplied_and_added(spec: Arithmetic, a: int, b: int, c: int) -> int:
+    """Return the code of ``a * b + c``, rounded once as in a step of kind ``rounded``: 4.4."""
+    term = product(spec.a, a, spec.b, b, str(spec.product))
+    total = add(with_sign(term), value(spec.out, c), str(spec.out_round))
+    return round_to(spec.out, total, spec.out_round, overflow_of(spec.out))

@@ -21,10 +21,13 @@ import typer
 
 from minimac.spec import (
     UNITS,
+    Adder,
     BlockFormat,
     Design,
+    Fma,
     Format,
     Minifloat,
+    Multiplier,
     Overflow,
     Rounding,
     SpecError,
@@ -556,7 +559,7 @@ def generate(
     ] = None,
     changes: Changes = None,
 ) -> None:
-    """Write Verilog, interface description and the design itself."""
+    """Write Verilog, a description of the ports, the design itself, constraints and scripts."""
     from minimac.explore import write_design
 
     loaded = _load_buildable(design, changes)
@@ -577,7 +580,7 @@ def vectors(
         ),
     ],
     count: Annotated[
-        int | None, typer.Option(metavar="N", help="Dot products (default: 1000).")
+        int | None, typer.Option(metavar="N", help="Dot products or operations (default: 1000).")
     ] = None,
     terms: Annotated[
         int | None, typer.Option(metavar="K", help="Products in each (default: 16 or more).")
@@ -737,7 +740,8 @@ def _read_operands(path: Path, design: Design) -> "tuple[NDArray[Any], NDArray[A
             raise SpecError(f"{path}: {error}") from None
     if a.shape[1] != b.shape[0]:
         raise SpecError(f"{path}: a {a.shape} and b {b.shape} do not match along K")
-    if len(b) > design.accumulate.max_terms:
+    chains = not isinstance(design, (Adder, Fma, Multiplier))
+    if chains and len(b) > design.accumulate.max_terms:
         raise SpecError(
             f"{path}: K must be at most accumulate.max_terms ({design.accumulate.max_terms}), "
             f"not {len(b)}"

@@ -80,7 +80,7 @@ def test_a_failure_names_operands_seed_and_log(simulators, tmp_path):
     from minimac.rtl import to_verilog
 
     design = build("int8_exact", "mac")
-    text = to_verilog(design).replace("assign i__ready = ", "assign i__ready = 0; wire was = ")
+    text = to_verilog(design).replace("assign i_ready = ", "assign i_ready = 0; wire was = ")
     with pytest.raises(SimulationError, match=r"int8_exact_mac on .*\(seed 5, see .*test\.log\)$"):
         simulate(design, build_dir=tmp_path, simulator=simulators[-1], seed=5, verilog=text)
 
@@ -94,7 +94,7 @@ def test_equal_seeds_give_equal_runs(simulators, tmp_path):
     assert runs[0] == runs[1] != runs[2]
 
 
-@pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.yaml")), ids=lambda p: p.stem)
+@pytest.mark.parametrize("path", sorted(EXAMPLES.rglob("*.yaml")), ids=lambda p: p.stem)
 def test_every_example_exhaustively(path, simulator, seed, tmp_path, pytestconfig):
     if not pytestconfig.option.exhaustive:
         pytest.skip("a campaign: make regress")
@@ -104,7 +104,7 @@ def test_every_example_exhaustively(path, simulator, seed, tmp_path, pytestconfi
         load_design(path), build_dir=tmp_path, simulator=simulator, seed=seed, exhaustive=True
     )
     print(f"{path.stem} on {result.simulator}: {result.vectors} vectors, {result.seconds:.0f} s")
-    assert result.vectors > 5000
+    assert result.vectors > 2000
 
 
 def test_two_runs_in_one_folder_wait_for_each_other(simulators, tmp_path):

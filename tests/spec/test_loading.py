@@ -48,7 +48,7 @@ NO_CONSTRUCTOR = "could not determine a constructor for the tag 'tag:yaml.org,20
 QUOTES = "(inside { } it needs quotes)"
 EXAMPLES = [  # those that are designs: a sweep has no unit of its own
     path
-    for path in sorted((Path(__file__).parents[2] / "examples").glob("*.yaml"))
+    for path in sorted((Path(__file__).parents[2] / "examples").rglob("*.yaml"))
     if re.search("^unit:", path.read_text(), re.MULTILINE)
 ]
 

@@ -1,24 +1,28 @@
 """Hardware generators: components for Amaranth designs, and Verilog."""
 
-from minimac.rtl.emit import create, describe, to_verilog
+from minimac.rtl.description import as_markdown, describe
+from minimac.rtl.elementwise import ElementwiseUnit, Operation
+from minimac.rtl.emit import create, to_verilog
 from minimac.rtl.foot import Foot
 from minimac.rtl.kinds import accumulator_for
 from minimac.rtl.mac import MacUnit
 from minimac.rtl.multiplyadd import MultiplyAdd
 from minimac.rtl.outline import Outline
 from minimac.rtl.planning import plan
-from minimac.rtl.systolic import Element, SystolicArray
+from minimac.rtl.scripts import scripts
 
 __all__ = [
-    "Element",
+    "ElementwiseUnit",
     "Foot",
     "MacUnit",
     "MultiplyAdd",
+    "Operation",
     "Outline",
-    "SystolicArray",
     "accumulator_for",
+    "as_markdown",
     "create",
     "describe",
     "plan",
+    "scripts",
     "to_verilog",
 ]

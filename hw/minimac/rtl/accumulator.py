@@ -34,6 +34,9 @@ class Fraction:
         What ``exponent`` counts from.
     max_exp : int
         Greatest exponent of a leading one.
+    normal_from : int, optional
+        ``exponent`` from which on a magnitude other than zero has its top bit set; None if it may
+        be clear at any.
     """
 
     sign: Value
@@ -41,6 +44,7 @@ class Fraction:
     exponent: Value
     base: int
     max_exp: int
+    normal_from: int | None = None
 
 
 @dataclass(frozen=True)
@@ -100,6 +104,22 @@ class Accumulator(ABC):
     def step(self, m: Module, pipe: Pipeline, state: data.View, product: data.View) -> data.View:
         """Add a product to a state."""
 
+    def finish(self, m: Module, state: data.View) -> tuple["Accumulator", data.View]:
+        """Add to a state at the end of its chain what was put off, ahead of all that is below.
+
+        Returns
+        -------
+        accumulator : Accumulator
+            The kind of accumulation that the state is now of.
+        state : data.View
+            A state from which nothing is missing.
+        """
+        return self, state
+
+    def finish_ps(self, delays: Delays) -> float:
+        """Estimate the delay of :meth:`finish`, in ps."""
+        return 0.0
+
     @abstractmethod
     def fraction(self, m: Module, state: data.View) -> Fraction:
         """Present a state as sign, magnitude and exponent."""
@@ -107,6 +127,10 @@ class Accumulator(ABC):
     def special(self, m: Module, state: data.View) -> Value:
         """Return what tells NaN and infinities of a state, ``special_bits`` wide."""
         return state.special if self.special_bits else Const(0, 0)
+
+    def code(self, m: Module, state: data.View) -> Value | None:
+        """Present a state as a code of ``spec.out``, if it holds one and no foot is needed."""
+        return None
 
     def integer(self, m: Module, state: data.View) -> Integer | None:
         """Present a state in two's complement, if it is an integer of moderate width."""

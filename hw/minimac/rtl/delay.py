@@ -1,31 +1,28 @@
 """How long parts of a datapath take, estimated: enough to choose where registers go.
 
-The estimate counts levels of logic and multiplies them by the delay of a level. Whether a design
-meets its clock is for :mod:`minimac.cost` to say, from the mapped netlist.
+The delays of primitives are measured, by ``python -m benchmarks.delays``, which writes
+``delays.yaml``. Whether a design meets its clock is for :mod:`minimac.cost` to say, from the mapped
+netlist.
 """
 
+import functools
 import itertools
 from collections.abc import Sequence
-from math import ceil, log2
-from typing import NamedTuple
+from math import log2
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import yaml
 
 __all__ = ["Delays", "Section", "place_registers", "stages_ps"]
 
-# Delay of a level of logic with its share of wire, fan-out and rounding up, in ps. Standard cells:
-# above 90 % of the critical paths that this project's flow (Yosys 0.70) reached for bf16, e5m2 and
-# fp32 elements, cut in 0 to 3 places and mapped for speed. FPGAs: a LUT and its wire, a guess.
-_LEVEL_PS = {
-    "asap7": 36.0,
-    "sky130": 200.0,
-    "sg13g2": 220.0,
-    "xc7": 800.0,
-    "ecp5": 1000.0,
-    "ice40": 1500.0,
-}
 
-
-def _log(count: int) -> int:
-    return ceil(log2(max(count, 2)))
+@functools.cache
+def _measured() -> dict[str, dict[str, Any]]:
+    """Return the delays of each technology."""
+    text = (Path(__file__).parent / "delays.yaml").read_text(encoding="utf-8")
+    delays: dict[str, dict[str, Any]] = yaml.safe_load(text)["delays"]
+    return delays
 
 
 class Delays:
@@ -34,36 +31,55 @@ class Delays:
     Parameters
     ----------
     technology : str
-        Its name; one that is not known counts as the slowest.
+        Its name. One that is not known, as a Liberty file is not, counts as the slowest.
     """
 
     def __init__(self, technology: str) -> None:
-        self._level_ps = _LEVEL_PS.get(technology, max(_LEVEL_PS.values()))
+        known = _measured()
+        slowest = max(known.values(), key=lambda facts: facts["level"])
+        self._facts = known.get(technology, slowest)
 
     @property
     def register(self) -> float:
         """From the clock to an output, and the set-up of the next register."""
-        return self.gates(2)
+        return float(self._facts["register"])
 
     def gates(self, levels: int) -> float:
         """Return the delay of some levels of simple gates or of two-way multiplexers."""
-        return levels * self._level_ps
+        return levels * float(self._facts["level"])
 
     def adder(self, bits: int) -> float:
         """Return the delay of an adder, or of a comparison, of so many bits."""
-        return self.gates(2 * _log(bits))
+        return self._sized("adder", bits)
+
+    def incrementer(self, bits: int) -> float:
+        """Return the delay of adding one bit to so many."""
+        return self._sized("incrementer", bits)
 
     def multiplier(self, x_bits: int, y_bits: int) -> float:
         """Return the delay of an unsigned multiplier."""
-        return self.gates(4 * _log(min(x_bits, y_bits))) + self.adder(x_bits + y_bits)
+        if min(x_bits, y_bits) <= 1:
+            return self.gates(1)
+        return self._sized("multiplier", x_bits + y_bits)
 
     def shifter(self, bits: int) -> float:
         """Return the delay of a shifter of so many bits by any distance."""
-        return self.gates(2 * _log(bits))
+        return self._sized("shifter", bits)
 
     def leading_zeros(self, bits: int) -> float:
         """Return the delay of counting the zeros above the leading one of so many bits."""
-        return self.gates(2 * _log(bits))
+        return self._sized("leading_zeros", bits)
+
+    def any(self, bits: int) -> float:
+        """Return the delay of telling whether one of so many bits is set."""
+        return self._sized("any", bits)
+
+    def _sized(self, primitive: str, bits: int) -> float:
+        """Evaluate a fit; far below the least size that was measured, a level is the least."""
+        facts = self._facts[primitive]
+        size = max(bits, 2)
+        scaled = facts["per_bit"] * size if "per_bit" in facts else facts["per_log2"] * log2(size)
+        return max(float(facts["base"] + scaled), self.gates(1))
 
 
 class Section(NamedTuple):
@@ -134,7 +150,9 @@ def place_registers(
     def slowest(cuts: tuple[str, ...]) -> float:
         return max(stages_ps(sections, cuts, register_ps))
 
-    counts = [stages] if stages is not None else range(len(offered) + 1)
-    balanced = [min(itertools.combinations(offered, n), key=slowest) for n in counts]
-    fast_enough = (cuts for cuts in balanced if slowest(cuts) <= period_ps)
-    return next(fast_enough, min(balanced, key=slowest))
+    found = []
+    for count in [stages] if stages is not None else range(len(offered) + 1):
+        found.append(min(itertools.combinations(offered, count), key=slowest))
+        if slowest(found[-1]) <= period_ps:
+            return found[-1]
+    return min(found, key=slowest)

@@ -1,24 +1,46 @@
-"""From designs to components, Verilog, and a description of the interface."""
+"""From designs to components and Verilog."""
 
 import os
+import re
+from collections.abc import Sequence
 from importlib.metadata import version
-from typing import Any
 
 from amaranth._toolchain.yosys import find_yosys
-from amaranth.back import rtlil
-from amaranth.lib import data, stream, wiring
+from amaranth.lib import wiring
 
 from minimac.rtl.outline import Outline
 from minimac.rtl.planning import plan
+from minimac.rtl.wrappers import Shell, interface_of
 from minimac.spec import Design
 
-__all__ = ["create", "describe", "to_verilog"]
+__all__ = ["create", "to_verilog"]
 
 _CHOICE = "AMARANTH_USE_YOSYS"
 
+#: What `verilator -Wall` may find, and why.
+_WAIVERS = {
+    "DECLFILENAME": "one file holds all modules",
+    "WIDTHEXPAND": "Yosys writes constants as narrow as they are",
+    "UNUSEDSIGNAL": "what leaves the last row and column; bits that a shift or a wrap drops",
+    "UNSIGNED": "comparisons with 0 that a format decides",
+    "UNOPTFLAT": "bits of one vector that depend on others of it",
+    "CASEOVERLAP": "selectors of such cases are one-hot, as the attribute says",
+}
+
+
+#: What Yosys writes, and the same as linters like it.
+_BETTER = {
+    " = ! ": " = ~| ",  # of vectors, too
+    "casez (s) // synopsys parallel_case": "(* parallel_case *)\n    casez (s)",
+}
+
 
 def create(design: Design) -> wiring.Component:
-    """Create the component of a design, for use in an Amaranth module."""
+    """Create the component of a design, for use in an Amaranth module.
+
+    Its ports are streams of ``amaranth.lib.stream``, whatever ``interface`` says; reset and clock
+    enable are those of the domain it is used in.
+    """
     component: wiring.Component = plan(design).create()
     return component
 
@@ -30,30 +52,54 @@ def to_verilog(design: Design) -> str:
     on the design and on the versions of Amaranth and Yosys, and on nothing else, so that outputs
     can be compared.
     """
-    outline = Outline(design.name)
-    texts = [rtlil.convert(plan(design).create(outline), name=design.name, emit_src=False)]
-    for name, part in outline.modules.items():
-        texts.append(rtlil.convert(part, name=name, emit_src=False))
-    return _header(design) + _verilog("\n".join(texts))
+    outline = Outline(design)
+    shell = Shell(interface_of(design), outline)
+    outline.add(design.name, shell, shell.ports, shell.domain)
+    texts = [
+        text if name == design.name else _fields_alone(text) for name, text in outline.texts.items()
+    ]
+    # Values from the start and a reset would be two ways to the same; standard cells have one.
+    finish = [] if design.reset == "none" else ["attrmap -remove init"]
+    return _header(design) + _verilog("\n".join(texts), finish)
 
 
 def _header(design: Design) -> str:
     """Say what a file holds, and what a linter need not."""
-    return "\n".join(
-        [
-            f"// {design.name}: {design.unit}, {design.summary()}",
-            (
-                f"// latency {plan(design).latency} cycles, minimac {version('minimac')}, "
-                f"design {design.digest}"
-            ),
-            "// Ports, packing and protocol are in the description beside this file.",
-            "/* verilator lint_off WIDTHEXPAND */  // Yosys writes constants as narrow as they are",
-            "",
-        ]
-    )
+    waivers = dict(_WAIVERS)
+    if design.reset == "none":
+        waivers["PROCASSINIT"] = "there is no reset: registers start with these values"
+    lines = [
+        f"{design.name}: {design.unit}, {design.summary()}",
+        (
+            f"latency {plan(design).latency} cycles, minimac {version('minimac')}, "
+            f"design {design.digest}"
+        ),
+        "Ports, packing and protocol are in the description beside this file.",
+    ]
+    texts = [f"// {line}" for line in lines]
+    texts += [f"/* verilator lint_off {rule} */  // {why}" for rule, why in waivers.items()]
+    return "\n".join(texts) + "\n"
 
 
-def _verilog(rtlil_text: str) -> str:
+_WIRE = re.compile(
+    r"^(  attribute \\init .*\n)?"
+    r"  wire (?:width \d+ )?(?:(input|output) \d+ )?(?:signed )? *\\(\S+)$",
+    re.MULTILINE,
+)
+
+
+def _fields_alone(module: str) -> str:
+    """Make the names of structures private in RTLIL, but those of ports and registers.
+
+    Their fields keep their names, and those that nothing needs can go.
+    """
+    names = {name for register, port, name in _WIRE.findall(module) if not (register or port)}
+    for name in names & {name.rpartition(".")[0] for name in names}:
+        module = re.sub(rf"\\{re.escape(name)}(?=\s)", f"${name}".replace("\\", r"\\"), module)
+    return module
+
+
+def _verilog(rtlil_text: str, finish: Sequence[str]) -> str:
     """Convert RTLIL to Verilog: assignments and registers, no ``always @*``.
 
     Amaranth's own conversion keeps conditions as ``always @*``. Those that depend on nothing but
@@ -64,8 +110,15 @@ def _verilog(rtlil_text: str) -> str:
         "proc -norom",
         "opt_clean",
         "opt_dff",  # enables and resets as people write them
+        "opt_expr",
+        "opt_merge",
+        "wreduce",  # no bits that nobody reads: once for what is at hand, once for what led to it
+        "opt_clean",
+        "wreduce",
+        "opt_expr",
+        *finish,
         "opt_clean -purge",
-        "write_verilog -norename -noattr",
+        "write_verilog -noattr",
     ]
     # Amaranth comes with the program, but offers no public way to find it.
     asked = os.environ.get(_CHOICE)
@@ -76,56 +129,6 @@ def _verilog(rtlil_text: str) -> str:
         del os.environ[_CHOICE]
         if asked is not None:
             os.environ[_CHOICE] = asked
+    for written, better in _BETTER.items():
+        text = text.replace(written, better)
     return text
-
-
-def describe(design: Design) -> dict[str, Any]:
-    """Describe the interface of a design: ports, packing of the payloads, latency, protocol.
-
-    Returns
-    -------
-    dict
-        ``module``, ``clock``, ``reset``, ``latency_cycles``, ``register_stages`` inside an element,
-        ``protocol``, and ``ports``: for each stream its direction, its signals and, for each field
-        of the payload, lowest bit, width, count and meaning.
-    """
-    planned = plan(design)
-    ports: dict[str, Any] = {}
-    for name, member in planned.signature.members.items():
-        assert isinstance(member.signature, stream.Signature)
-        payload = member.signature.members["payload"].shape
-        ports[name] = {
-            "direction": "in" if member.flow is wiring.In else "out",
-            "signals": [f"{name}__payload", f"{name}__valid", f"{name}__ready"],
-            "payload": _fields(payload, planned.meaning[name], planned.accumulator.meaning),
-        }
-    return {
-        "module": design.name,
-        "arithmetic": design.summary(),
-        "clock": "clk, rising edge",
-        "reset": "rst, synchronous, active high; data registers keep their values",
-        "register_stages": len(planned.cuts),
-        "latency_cycles": planned.latency,
-        "protocol": planned.protocol,
-        "ports": ports,
-    }
-
-
-def _fields(
-    layout: data.StructLayout, meaning: dict[str, str], state: dict[str, str]
-) -> dict[str, Any]:
-    """Describe the fields of a payload; an array by its lowest item and their count."""
-    found: dict[str, Any] = {}
-    for name, field in layout:
-        count, item = 1, field.shape
-        if isinstance(item, data.ArrayLayout):
-            count, item = item.length, item.elem_shape
-        found[name] = {
-            "lowest_bit": field.offset,
-            "width": data.Field(item, 0).width,
-            "count": count,
-            "meaning": meaning[name],
-        }
-        if isinstance(item, data.StructLayout):
-            found[name]["fields"] = _fields(item, state, {})
-    return found

@@ -5,10 +5,11 @@ from amaranth.lib import data
 
 from minimac.rtl.accumulator import Accumulator, Fraction, Integer
 from minimac.rtl.delay import Delays, Section
+from minimac.rtl.operand import counts_as_fixed
 from minimac.rtl.pipeline import Pipeline
-from minimac.rtl.product import float_product, integer_product
-from minimac.rtl.shift import shift_left
-from minimac.spec import Arithmetic
+from minimac.rtl.product import float_product, integer_addend, unit_of_products
+from minimac.rtl.shift import widen
+from minimac.spec import Product
 
 __all__ = ["ExactAccumulator"]
 
@@ -18,58 +19,78 @@ class ExactAccumulator(Accumulator):
 
     @property
     def state_layout(self) -> data.StructLayout:
-        """``sum``: two's complement, in units of ``2**spec.lsb_exp``."""
-        return self.with_special({"sum": signed(self.spec.sum_bits)})
+        """``sum``: two's complement, in units of ``2**unit_of_products(spec)``."""
+        return self.with_special({"sum": signed(self._bits(self.spec.sum_bits))})
 
     @property
     def meaning(self) -> dict[str, str]:
         """Weight of the sum's lowest bit."""
-        unit = f"two's complement, in units of 2**{self.spec.lsb_exp}"
+        unit = f"two's complement, in units of 2**{unit_of_products(self.spec)}"
         return {"sum": unit} | self.special_meaning
+
+    def _bits(self, in_lsbs: int) -> int:
+        """Width of an integer in units of products, of its width in those of ``spec.lsb_exp``."""
+        return max(in_lsbs - (unit_of_products(self.spec) - self.spec.lsb_exp), 1)
+
+    @property
+    def _is_integer(self) -> bool:
+        """Whether all products are of fixed-point values."""
+        return counts_as_fixed(self.spec.a) and counts_as_fixed(self.spec.b)
 
     def sections(self, delays: Delays) -> tuple[Section, ...]:
         """Multiply, shift into place, add."""
         spec = self.spec
-        shifts = _shift_range(spec)
-        product = Section(
-            "multiply", delays.gates(1) + delays.multiplier(spec.a.sig_bits, spec.b.sig_bits), True
-        )
-        shift = delays.shifter(spec.product_bits + shifts) + delays.adder(spec.bits_for(1))
-        add = Section("", delays.adder(spec.sum_bits))
-        return (product, Section("align", shift, True), add) if shifts else (product, add)
+        if spec.product is Product.EXACT:
+            multiply = delays.multiplier(spec.a.sig_bits, spec.b.sig_bits)
+        else:
+            multiply = 2 * delays.adder(spec.a.width)
+        product = Section("multiply", delays.gates(1) + multiply, True)
+        add = Section("", delays.adder(self._bits(spec.sum_bits)))
+        if self._is_integer:
+            return product, add
+        shift = delays.shifter(self._bits(spec.bits_for(1))) + delays.gates(1)
+        return product, Section("align", shift, True), add
 
     def multiply(self, m: Module, pipe: Pipeline, a: Value, b: Value) -> data.View:
-        """Multiply, and shift the product to its place in the fixed-point sum."""
+        """Multiply, and shift the product to its place in the fixed-point sum.
+
+        A negative product is complemented, and the one that it lacks is left to the sum.
+        """
         spec = self.spec
-        aligned = Signal(self.with_special({"addend": signed(self.spec.bits_for(1))}))
-        whole = integer_product(spec, a, b)
-        if whole is not None:
-            m.d.comb += aligned.addend.eq(whole)
+        bits = self._bits(spec.bits_for(1))
+        addend = integer_addend(spec, a, b)
+        carries = int(addend is None or not isinstance(addend.carry, Const))
+        aligned = Signal(self.with_special({"addend": signed(bits), "carry": carries}))
+        if addend is not None:
+            m.d.comb += aligned.addend.eq(addend.value)
+            if carries:
+                m.d.comb += aligned.carry.eq(addend.carry)
             return pipe.cut(m, "multiply", aligned)
 
         product = float_product(spec, a, b)
-        shift_bits = _shift_range(spec)
+        reach = product.most - product.least
         raw = Signal(
             self.with_special(
-                {
-                    "significand": spec.product_bits,
-                    "shift": max(shift_bits.bit_length(), 1),
-                    "sign": 1,
-                }
+                {"significand": spec.product_bits, "shift": reach.bit_length(), "sign": 1}
             ),
             name="raw_product",
         )
         m.d.comb += [
             raw.significand.eq(product.significand),
-            raw.shift.eq(product.exponent),
+            raw.shift.eq(product.steps),
             raw.sign.eq(product.sign),
             *self.take_special(raw, product.special),
         ]
         held = pipe.cut(m, "multiply", raw)
-        magnitude = Signal(spec.product_bits + shift_bits)
+        magnitude = Signal(spec.product_bits + reach)
+        m.d.comb += magnitude.eq(widen(m, held.significand, held.shift))
+        # Its lowest bit weighs as much as that of the least product; units may be above or below.
+        lowest = spec.product_min_exp + product.least - (spec.product_bits - 1)
+        up = lowest - unit_of_products(spec)
+        placed = Cat(Const(0, max(up, 0)), magnitude[max(-up, 0) :], Const(0, bits))[:bits]
         m.d.comb += [
-            magnitude.eq(shift_left(m, Cat(held.significand, Const(0, shift_bits)), held.shift)),
-            aligned.addend.eq(Mux(held.sign, -magnitude, magnitude)),
+            aligned.addend.eq(placed ^ held.sign.replicate(bits)),
+            aligned.carry.eq(held.sign),
             *self.take_special(aligned, held),
         ]
         return pipe.cut(m, "align", aligned)
@@ -78,27 +99,22 @@ class ExactAccumulator(Accumulator):
         """Add."""
         total = Signal(self.state_layout)
         m.d.comb += [
-            total.sum.eq(state.sum + product.addend),
+            total.sum.eq(state.sum + product.addend + product.carry),
             *self.take_special(total, state, product),
         ]
         return total
 
     def integer(self, m: Module, state: data.View) -> Integer:
         """Return the sum."""
-        return Integer(state.sum, self.spec.lsb_exp)
+        return Integer(state.sum, unit_of_products(self.spec))
 
     def fraction(self, m: Module, state: data.View) -> Fraction:
         """Return sign and magnitude, with a constant exponent."""
-        spec = self.spec
+        spec, unit = self.spec, unit_of_products(self.spec)
         # The most negative sum may need a bit more of magnitude than the largest one.
-        low = -spec.product_range[0] * spec.accumulate.max_terms
-        bits = max(spec.sum_bits - 1, 1, low.bit_length())
+        low = -spec.product_range[0] * spec.accumulate.max_terms >> unit - spec.lsb_exp
+        bits = max(self._bits(spec.sum_bits) - 1, 1, low.bit_length())
         magnitude = Signal(bits)
         m.d.comb += magnitude.eq(Mux(state.sum < 0, -state.sum, state.sum))
-        top = spec.lsb_exp + bits - 1
+        top = unit + bits - 1
         return Fraction(state.sum < 0, magnitude, Const(0, 1), top, top)
-
-
-def _shift_range(spec: Arithmetic) -> int:
-    """Greatest shift of a product of finite operands, in bits."""
-    return spec.product_max_exp - spec.product_min_exp

@@ -4,7 +4,7 @@ from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from minimac.rtl.foot import Foot
+from minimac.rtl.foot import Foot, FootPlan
 from minimac.rtl.multiplyadd import MultiplyAdd, MultiplyAddPlan
 from minimac.rtl.outline import Outline
 from minimac.spec import Mac
@@ -19,6 +19,8 @@ class MacPlan:
     ----------
     multiply_add : MultiplyAddPlan
         Timing of the element.
+    foot : FootPlan
+        Timing of the foot.
     latency : int
         Cycles from a transfer with ``last`` to ``o.valid``, if ``o`` does not stall.
     signature : wiring.Signature
@@ -30,7 +32,8 @@ class MacPlan:
         self.multiply_add = MultiplyAddPlan(design, loops=True)
         self.accumulator = self.multiply_add.accumulator
         self.cuts = self.multiply_add.cuts
-        self.latency = self.multiply_add.lead + 2
+        self.foot = FootPlan(design, pace_ps=self.multiply_add.slowest_ps)
+        self.latency = self.multiply_add.lead + 2 + self.foot.latency
         operands = data.StructLayout({"a": design.a.width, "b": design.b.width, "last": 1})
         result = data.StructLayout({"sum": design.out.width})
         self.signature = wiring.Signature(
@@ -59,7 +62,7 @@ class MacPlan:
         terms = self.design.accumulate.max_terms
         return [
             f"A chain is up to {terms} transfers on i; the one with last ends it.",
-            "latency_cycles: from the edge that takes it to the one after which o__valid is set.",
+            "latency_cycles: from the edge that takes it to the one after which o is valid.",
             "Throughput: a transfer a cycle; while o is stalled everything stands still.",
         ]
 
@@ -104,7 +107,9 @@ class MacUnit(wiring.Component):
         element = self.outline.part(
             m, "element", "element", lambda: MultiplyAdd(self.design, loops=True)
         )
-        foot = self.outline.part(m, "foot", "foot", lambda: Foot(self.design))
+        foot = self.outline.part(
+            m, "foot", "foot", lambda: Foot(self.design, pace_ps=timing.slowest_ps)
+        )
 
         # Every stage moves, or none does.
         step = Signal()
@@ -135,8 +140,17 @@ class MacUnit(wiring.Component):
             with m.If(valid):
                 m.d.sync += [chain.eq(element.result), fresh.eq(last)]
 
-        # Last stage: the foot.
-        m.d.comb += foot.state.eq(chain)
+        # Last stages: the foot. One that shifts rests but for the last sum of a chain; others take
+        # less energy than it would cost.
+        rests = len(self.plan.foot.sections) > 2
+        m.d.comb += foot.state.eq(Mux(done, chain, 0) if rests else chain)
+        if self.plan.foot.latency:
+            m.d.comb += foot.step.eq(step)
+        for n in range(self.plan.foot.latency):
+            done_next = Signal(name=f"done_{n + 1}")
+            with m.If(step):
+                m.d.sync += done_next.eq(done)
+            done = done_next
         with m.If(step):
             m.d.sync += [self.o.valid.eq(done), self.o.p.sum.eq(foot.code)]
         return m

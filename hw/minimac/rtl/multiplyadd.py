@@ -4,7 +4,7 @@ from amaranth.hdl import Module, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from minimac.rtl.delay import Delays, place_registers
+from minimac.rtl.delay import Delays, place_registers, stages_ps
 from minimac.rtl.kinds import accumulator_for
 from minimac.rtl.pipeline import Pipeline
 from minimac.spec import Design, SpecError
@@ -35,6 +35,8 @@ class MultiplyAddPlan:
         Places that hold a register.
     lead, latency : int
         Cycles from the operands to the state that they belong to, and from there to the result.
+    slowest_ps : float
+        Estimated delay of the slowest stage, registers included.
     """
 
     def __init__(self, design: Design, *, loops: bool = False) -> None:
@@ -58,6 +60,7 @@ class MultiplyAddPlan:
         )
         self.lead = sum(ahead[place] for place in self.cuts)
         self.latency = len(self.cuts) - self.lead
+        self.slowest_ps = max(stages_ps(sections, self.cuts, delays.register))
 
     def build(self, m: Module, *, step: Value, a: Value, b: Value, state: data.View) -> data.View:
         """Add the hardware to a module; return the chain after this step."""

@@ -2,15 +2,18 @@
 
 from typing import Any
 
+from minimac.rtl.arrays import plan_array
+from minimac.rtl.elementwise import ElementwisePlan
 from minimac.rtl.kinds import KINDS
 from minimac.rtl.mac import MacPlan
-from minimac.rtl.systolic import SystolicPlan
 from minimac.spec import (
+    Adder,
+    BlockFormat,
     Design,
-    FixedPoint,
+    FixedAccumulation,
+    Fma,
     Mac,
-    Minifloat,
-    Product,
+    Multiplier,
     SpecError,
     Systolic,
 )
@@ -18,7 +21,13 @@ from minimac.spec import (
 __all__ = ["UNIT_PLANS", "plan"]
 
 #: Plans of the units, by the class of their design.
-UNIT_PLANS: dict[type[Design], Any] = {Mac: MacPlan, Systolic: SystolicPlan}
+UNIT_PLANS: dict[type[Design], Any] = {
+    Mac: MacPlan,
+    Systolic: plan_array,
+    Multiplier: ElementwisePlan,
+    Adder: ElementwisePlan,
+    Fma: ElementwisePlan,
+}
 
 
 def plan(design: Design) -> Any:
@@ -37,16 +46,18 @@ def _check_buildable(design: Design) -> None:
     """Refuse what only the model can do: nothing is left out silently."""
     if type(design) not in UNIT_PLANS:
         raise SpecError(f"unit: no circuit for {design.unit} yet")
-    acc = design.accumulate
-    if type(acc) not in KINDS:
-        known = " or ".join(kind.kind for kind in KINDS)
-        raise SpecError(f"accumulate.kind: no circuit for {acc.kind} yet; use {known}")
-    if design.product is not Product.EXACT:
-        raise SpecError(f"product: no circuit for {design.product} yet; use exact")
+    kinds = {"accumulate.kind": design.accumulate}
+    if isinstance(design.accumulate, FixedAccumulation) and design.accumulate.outer:
+        kinds["accumulate.outer.kind"] = design.accumulate.outer
+    for key, acc in kinds.items():
+        if type(acc) not in KINDS:
+            known = ", ".join(kind.kind for kind in KINDS)
+            raise SpecError(f"{key}: no circuit for {acc.kind} yet; use one of {known}")
     if design.out_round.stochastic:
         raise SpecError(f"out_round: no circuit for {design.out_round} yet; use another mode")
     for key, fmt in (("a", design.a), ("b", design.b)):
-        if not isinstance(fmt, (Minifloat, FixedPoint)):
+        if isinstance(fmt, BlockFormat):
             raise SpecError(
-                f"{key}: no circuit for {fmt.name} yet; use a minifloat or fixed-point format"
+                f"{key}: no circuit for {fmt.name} yet; use {fmt.element.name}, the format of its "
+                "elements"
             )

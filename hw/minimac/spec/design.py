@@ -15,11 +15,12 @@ from typing import Any, ClassVar, Literal
 
 from minimac.spec.accumulation import Accumulation, ExactAccumulation, RoundedAccumulation
 from minimac.spec.arithmetic import Arithmetic
+from minimac.spec.blocks import BlockFormat
 from minimac.spec.errors import SpecError
-from minimac.spec.formats import Format, Minifloat
+from minimac.spec.formats import FixedPoint, Format, Minifloat
 from minimac.spec.implementation import Implementation
 from minimac.spec.products import Product
-from minimac.spec.rounding import Rounding
+from minimac.spec.rounding import Overflow, Rounding
 
 __all__ = ["Adder", "ArrayShape", "Design", "Fma", "Mac", "Multiplier", "Systolic"]
 
@@ -111,7 +112,7 @@ class Mac(Design):
 
 @dataclass(frozen=True, kw_only=True)
 class Multiplier(Design):
-    """A product, rounded once: ``out = round(a * b)``.
+    """Product of two numbers, rounded once.
 
     A product of zero has the sign of IEEE 754 where ``out`` has a negative zero.
     """
@@ -122,10 +123,14 @@ class Multiplier(Design):
         _round_once(self)
         super().__post_init__()
 
+    def summary(self) -> str:
+        """Describe the arithmetic in a few words."""
+        return _summarize(self, "x" if self.product is Product.EXACT else str(self.product))
+
 
 @dataclass(frozen=True, kw_only=True)
 class Adder(Design):
-    """A sum, rounded once: ``out = round(a + b)``, with the signs of zero of IEEE 754."""
+    """Sum of two numbers, rounded once, with the signs of zero of IEEE 754."""
 
     unit: ClassVar[str] = "adder"
 
@@ -135,9 +140,33 @@ class Adder(Design):
             raise SpecError("product: an adder multiplies nothing; leave this key out")
         super().__post_init__()
 
+    def summary(self) -> str:
+        """Describe the arithmetic in a few words.
+
+        Examples
+        --------
+        >>> from minimac.spec import load_design
+        >>> load_design({"name": "m", "unit": "adder", "a": "e5m2", "b": "int8",
+        ...     "out": "bf16"}).summary()
+        'e5m2 + int8 -> bf16, rne'
+        """
+        return _summarize(self, "+")
+
+
+def _check_scalar(design: Design) -> None:
+    """Refuse blocks, of which a unit would need more than one pair of elements."""
+    for key, fmt in (("a", design.a), ("b", design.b)):
+        if isinstance(fmt, BlockFormat):
+            raise SpecError(f"{key}: {design.unit} takes scalar formats, not {fmt.name}")
+
+
+def _summarize(design: Design, sign: str, third: str = "") -> str:
+    return f"{design.a.name} {sign} {design.b.name}{third} -> {design.out.name}, {design.out_round}"
+
 
 def _round_once(design: Design) -> None:
     """Fill in how a single product or sum is accumulated: not at all."""
+    _check_scalar(design)
     if design.accumulate is None:
         object.__setattr__(design, "accumulate", ExactAccumulation(max_terms=1))
     if design.accumulate.kind != "exact":
@@ -146,14 +175,16 @@ def _round_once(design: Design) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class Fma(Design):
-    """A fused multiply-add, ``out = round(a * b + c)`` as in IEEE 754; ``c`` is a code of ``out``.
+    """Fused multiply-add of IEEE 754: a product and a number of the result's format, rounded once.
 
-    ``accumulate`` is ``rounded`` in the format of ``out``, which need not be said.
+    ``accumulate`` is ``rounded`` in the format of ``out``, which need not be said. So overflow is
+    that of IEEE 754 where ``out`` has infinities, and saturates elsewhere.
     """
 
     unit: ClassVar[str] = "fma"
 
     def __post_init__(self) -> None:
+        _check_scalar(self)
         if not isinstance(self.out, Minifloat) or not self.out.signed:
             raise SpecError(f"out: must be a signed minifloat, not {self.out.name}")
         if Rounding(self.out_round).stochastic:
@@ -166,6 +197,22 @@ class Fma(Design):
             raise SpecError(
                 f"accumulate: an fma rounds once, to out ({own.describe()}); leave this key out"
             )
+        infinity = [Overflow.INFINITY] if self.out.has_infinities else []
+        if self.out_overflow not in (Overflow.SATURATE, *infinity):
+            raise SpecError(
+                f"out_overflow: must be {'infinity or ' if infinity else ''}left out, for an fma "
+                f"overflows as IEEE 754 says, not {self.out_overflow}"
+            )
+
+    @property
+    def has_nan(self) -> bool:
+        """Whether a result can be NaN: ``c`` may bring it, too."""
+        return self.out.has_nan or super().has_nan
+
+    def summary(self) -> str:
+        """Describe the arithmetic in a few words."""
+        sign = "x" if self.product is Product.EXACT else str(self.product)
+        return _summarize(self, sign, f" + {self.out.name}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -211,3 +258,27 @@ class Systolic(Design):
     unit: ClassVar[str] = "systolic"
 
     array: ArrayShape = ArrayShape()
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        array, exact = self.array, self.accumulate.kind == "exact"
+        if array.dataflow == "broadcast" and not exact:
+            raise SpecError(
+                "array.dataflow: broadcast adds products in a tree, so accumulate.kind must be "
+                f"exact, not {self.accumulate.kind}; use ws or os to keep it"
+            )
+        if array.dataflow == "os" and array.double_buffer:
+            raise SpecError("array.double_buffer: os holds no weights; leave this key out")
+        if array.encode == "none":
+            return
+        for key, fmt in (("a", self.a), ("b", self.b)):
+            if not isinstance(fmt, FixedPoint):
+                raise SpecError(
+                    f"array.encode: {array.encode} is for integers and fixed point, and {key} is "
+                    f"{fmt.name}; leave this key out"
+                )
+        if not exact:
+            raise SpecError(
+                f"array.encode: {array.encode} needs accumulate.kind exact, not "
+                f"{self.accumulate.kind}; leave this key out"
+            )

@@ -11,15 +11,24 @@ from cocotb.clock import Clock
 from cocotb.triggers import ClockCycles, Event
 from numpy.typing import NDArray
 
+from minimac.bench.elementwise import operations
 from minimac.bench.run import Job
 from minimac.bench.scoreboard import Scoreboard
 from minimac.bench.stream import StreamMonitor, StreamSink, StreamSource
-from minimac.bench.traffic import Pass, PortPacker, passes
+from minimac.bench.traffic import Pass, PortPacker, passes, tiles
 from minimac.model import matmul
+from minimac.model.elementwise import OPERATIONS, operate
 from minimac.rtl import plan
 from minimac.spec import Mac, Systolic
 
-__all__ = ["Driver", "MacDriver", "SystolicDriver", "driver_for"]
+__all__ = [
+    "Driver",
+    "ElementwiseDriver",
+    "MacDriver",
+    "OutputStationaryDriver",
+    "StationaryDriver",
+    "driver_for",
+]
 
 Codes = NDArray[np.int64]
 
@@ -124,8 +133,8 @@ class MacDriver(Driver):
         self.sums.observe(payload)
 
 
-class SystolicDriver(Driver):
-    """Drives a ``systolic`` array: pass after pass, partial sums returned to the north."""
+class StationaryDriver(Driver):
+    """Drives an array whose weights stay: pass after pass, partial sums returned to the north."""
 
     INPUTS = ("w", "i")
 
@@ -155,6 +164,7 @@ class SystolicDriver(Driver):
 
     async def _feed(self) -> None:
         """Send the activations of each pass as soon as its partial sums are known."""
+        assert isinstance(self.design, Systolic)
         while True:
             while self._todo:
                 tile = self._todo[0][0]
@@ -163,6 +173,7 @@ class SystolicDriver(Driver):
                 partial = [] if tile.first else self._partial
                 self._partial = []
                 self._under_way.append(self._todo.popleft())
+                told = {"last": tile.last} if self.design.array.foot == "shared" else {}
                 for n, row in enumerate(tile.activations):
                     self.sources["i"].send(
                         self.packer.pack(
@@ -171,6 +182,7 @@ class SystolicDriver(Driver):
                             first=tile.first,
                             reload=n == len(tile.activations) - 1,
                             partial=[] if tile.first else partial[n],
+                            **told,
                         )
                     )
             self._arrived.clear()
@@ -194,10 +206,74 @@ class SystolicDriver(Driver):
             self._arrived.set()
 
 
+class ElementwiseDriver(Driver):
+    """Drives a unit of one operation a transfer: matrices are the operands of their products."""
+
+    def multiply(self, a: Codes, b: Codes) -> None:
+        """Queue an operation for each product of two matrices; expect its code."""
+        operands, results = operations(self.design, np.asarray(a), np.asarray(b))
+        self._queue(operands, results)
+
+    def compute(self, *operands: Codes) -> None:
+        """Queue operations on codes of all operands, which broadcast; expect their codes."""
+        self._queue(tuple(np.broadcast_arrays(*operands)), operate(self.design, *operands))
+
+    def _queue(self, operands: tuple[Codes, ...], results: Codes) -> None:
+        self._queued += results.size
+        names = "abc"[: len(operands)]
+        for *codes, want in zip(*(x.ravel().tolist() for x in (*operands, results)), strict=True):
+            fields = dict(zip(names, codes, strict=True))
+            self.sources["i"].send(self.packer.pack("i", **fields))
+            self.sums.expect(want, ", ".join(f"{key} = {x:#x}" for key, x in fields.items()))
+
+    def _on_result(self, payload: int) -> None:
+        self.sums.observe(payload)
+
+
+class OutputStationaryDriver(Driver):
+    """Drives an array whose sums stay: tile after tile of the product."""
+
+    def __init__(self, dut: Any, **traffic: Any) -> None:
+        super().__init__(dut, **traffic)
+        # For each row that comes: whether it is the last of its tile, and its sums.
+        self._coming: deque[tuple[bool, list[tuple[int, str]]]] = deque()
+
+    def _send(self, a: Codes, b: Codes, want: Codes) -> None:
+        assert isinstance(self.design, Systolic)
+        terms = a.shape[1]
+        for tile in tiles(self.design, a, b):
+            operands = zip(tile.activations.tolist(), tile.weights.tolist(), strict=True)
+            for n, (x, y) in enumerate(operands):
+                self.sources["i"].send(
+                    self.packer.pack("i", activations=x, weights=y, last=n == terms - 1)
+                )
+            columns = b.T[tile.columns].tolist()
+            rows = range(tile.rows.start, tile.rows.start + self.design.array.rows)
+            for row in rows:
+                sums = []
+                if row < tile.rows.stop:
+                    shown = [_shown(list(zip(a[row].tolist(), y, strict=True))) for y in columns]
+                    sums = list(zip(want[row, tile.columns].tolist(), shown, strict=True))
+                self._coming.append((row == rows[-1], sums))
+
+    def _on_result(self, payload: int) -> None:
+        if not self._coming:
+            self.sums.observe(payload)  # which says that nothing was expected
+        last, sums = self._coming.popleft()
+        assert self.packer.unpack("o", payload, "last") == [last], "o: last in the wrong place"
+        for n, (expected, shown) in enumerate(sums):
+            self.sums.expect(expected, f"column {n}, {shown}")
+            self.sums.observe(self.packer.unpack("o", payload, "sums")[n])
+
+
 def driver_for(dut: Any, **traffic: Any) -> Driver:
     """Return the driver of the design under test."""
-    units: dict[type, type[Driver]] = {Mac: MacDriver, Systolic: SystolicDriver}
-    return units[type(Job.current().design)](dut, **traffic)
+    design = Job.current().design
+    units: dict[type, type[Driver]] = {Mac: MacDriver, Systolic: StationaryDriver}
+    units |= dict.fromkeys(OPERATIONS, ElementwiseDriver)
+    if isinstance(design, Systolic) and design.array.dataflow == "os":
+        return OutputStationaryDriver(dut, **traffic)
+    return units[type(design)](dut, **traffic)
 
 
 def _shown(pairs: list[tuple[int, int]]) -> str:

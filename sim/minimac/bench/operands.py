@@ -5,10 +5,10 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from minimac.model import encode
+from minimac.model import decode, encode
 from minimac.spec import Arithmetic, FixedPoint, Format, Minifloat
 
-__all__ = ["STYLES", "corner_codes", "largest_code", "unused_code"]
+__all__ = ["STYLES", "all_codes", "corner_codes", "largest_code", "valid"]
 
 Codes = NDArray[np.int64]
 Pair = tuple[Codes, Codes]
@@ -19,19 +19,25 @@ def largest_code(fmt: Format, *, negative: bool = False) -> int:
     """Return the code of the largest finite value, or of the least one."""
     if isinstance(fmt, Minifloat):
         return fmt.max_code | ((negative and fmt.signed) << fmt.magnitude_bits)
-    return (fmt.min_lsbs if negative else fmt.max_lsbs) & (1 << fmt.width) - 1
+    if isinstance(fmt, FixedPoint):
+        return (fmt.min_lsbs if negative else fmt.max_lsbs) & (1 << fmt.width) - 1
+    codes = all_codes(fmt)
+    values = decode(fmt, codes)
+    values = np.where(np.isfinite(values), values, 0.0)
+    return int(codes[np.argmin(values) if negative else np.argmax(values)])
 
 
-def unused_code(fmt: Format) -> int | None:
-    """Return the code that stands for nothing, if there is one."""
-    symmetric = isinstance(fmt, FixedPoint) and fmt.symmetric
-    return 1 << fmt.width - 1 if symmetric else None
+def all_codes(fmt: Format) -> Codes:
+    """Return all codes of a format, of 16 bits at most, but those that stand for nothing."""
+    return np.array([code for code in range(1 << fmt.width) if fmt.holds(code)], np.int64)
 
 
-def _valid(fmt: Format, codes: Codes) -> Codes:
-    """Replace the code that a format leaves unused by zero."""
-    unused = unused_code(fmt)
-    return codes if unused is None else np.where(codes == unused, 0, codes)
+def valid(fmt: Format, codes: Codes) -> Codes:
+    """Replace codes that stand for nothing by code 0."""
+    if isinstance(fmt, (Minifloat, FixedPoint)):
+        unused = 1 << fmt.width - 1 if isinstance(fmt, FixedPoint) and fmt.symmetric else -1
+        return np.where(codes == unused, 0, codes)
+    return np.where(np.isin(codes, all_codes(fmt)), codes, 0)
 
 
 def corner_codes(fmt: Format) -> Codes:
@@ -54,14 +60,14 @@ def corner_codes(fmt: Format) -> Codes:
             found |= {code | sign for code in found}
     elif fmt.signed:
         found |= {largest_code(fmt, negative=True), (1 << fmt.width) - 1}
-    return np.array(sorted(found), np.int64)
+    return np.array(sorted(code for code in found if fmt.holds(code)), np.int64)
 
 
 def _uniform(spec: Arithmetic, rng: np.random.Generator, m: int, k: int, n: int) -> Pair:
     """Every code alike."""
     a = rng.integers(1 << spec.a.width, size=(m, k))
     b = rng.integers(1 << spec.b.width, size=(k, n))
-    return _valid(spec.a, a), _valid(spec.b, b)
+    return valid(spec.a, a), valid(spec.b, b)
 
 
 def _near_one(spec: Arithmetic, rng: np.random.Generator, m: int, k: int, n: int) -> Pair:
@@ -90,7 +96,7 @@ def _cancelling(spec: Arithmetic, rng: np.random.Generator, m: int, k: int, n: i
         else:
             a[:, second] = -a[:, first] & (1 << spec.a.width) - 1
         b[second] = b[first] ^ (rng.random((half, n)) < 0.3)
-    return _valid(spec.a, a), _valid(spec.b, b)
+    return valid(spec.a, a), valid(spec.b, b)
 
 
 def _tiny(spec: Arithmetic, rng: np.random.Generator, m: int, k: int, n: int) -> Pair:
@@ -107,8 +113,8 @@ def _signed_codes(fmt: Format, rng: np.random.Generator, shape: tuple[int, int])
         sign = rng.integers(2, size=shape)
         if isinstance(fmt, Minifloat):
             return codes | sign << fmt.magnitude_bits
-        return np.where(sign, -codes, codes) & (1 << fmt.width) - 1
-    return codes
+        codes = np.where(sign, -codes, codes) & (1 << fmt.width) - 1
+    return valid(fmt, codes)
 
 
 def _encoded(fmt: Format, values: NDArray[np.float64]) -> Codes:

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from minimac.bench.runtime import keep_runtime, put_runtime, runtime_folder
-from minimac.spec import Design, load_design
+from minimac.spec import Adder, Design, Fma, Multiplier, load_design
 
 __all__ = [
     "SIMULATORS",
@@ -346,7 +346,11 @@ def _test(
 
 
 def _benches(design: Design) -> list[str]:
-    """Modules of tests: those of every unit, and those of this one alone."""
+    """Modules of tests: those of all arrays, and of this one alone; or of controls; or others."""
+    if (design.interface, design.reset, design.clock_enable) != ("stream", "sync", False):
+        return ["minimac.bench.tb_controls"]
+    if isinstance(design, (Adder, Fma, Multiplier)):
+        return ["minimac.bench.tb_elementwise"]
     own = f"minimac.bench.tb_{design.unit}"
     return ["minimac.bench.tb_matmul", *([own] if find_spec(own) else [])]
 

@@ -9,10 +9,11 @@ import numpy as np
 from cocotb.triggers import RisingEdge
 
 from minimac.bench.drivers import driver_for
-from minimac.bench.operands import STYLES, corner_codes, largest_code, unused_code
+from minimac.bench.operands import STYLES, all_codes, corner_codes, largest_code
 from minimac.rtl import plan
 
-LONGEST_CHAIN = 4096  # of largest products, unless the job is exhaustive
+# Of largest products, in an ordinary job and in an exhaustive one: some kinds have no end.
+LONGEST_CHAINS = 4096, 65536
 
 
 def _draws(rng: np.random.Generator, below: int) -> Iterator[int]:
@@ -60,8 +61,7 @@ async def longest_chains(dut: Any) -> None:
     await driver.start()
     design = driver.design
     terms = design.accumulate.max_terms
-    if not driver.job.exhaustive:
-        terms = min(terms, LONGEST_CHAIN)
+    terms = min(terms, LONGEST_CHAINS[driver.job.exhaustive])
     signs = (False, True)
     a = [np.full(terms, largest_code(design.a, negative=negative)) for negative in signs]
     b = [np.full(terms, largest_code(design.b, negative=negative)) for negative in signs]
@@ -78,10 +78,7 @@ async def every_pair(dut: Any) -> None:
     if design.a.width + design.b.width > (16 if driver.job.exhaustive else 8):
         dut._log.info("a and b have too many pairs of codes: none are tried")
         return
-    a, b = (
-        np.array([code for code in range(1 << fmt.width) if code != unused_code(fmt)])
-        for fmt in (design.a, design.b)
-    )
+    a, b = all_codes(design.a), all_codes(design.b)
     driver.multiply(a[:, None], b[None, :])
     await driver.finish()
 
@@ -111,9 +108,9 @@ async def latency(dut: Any) -> None:
         await edge
         if cycles is not None:
             cycles += 1
-        elif dut.i__valid.value == 1 and dut.i__ready.value == 1:
+        elif dut.i_valid.value == 1 and dut.i_ready.value == 1:
             cycles = 0
-        if dut.o__valid.value == 1:
+        if dut.o_valid.value == 1:
             break
     assert cycles == plan(driver.design).latency, f"{cycles} cycles"
     await driver.finish()

@@ -1,4 +1,4 @@
-"""cocotb tests of what only a weight-stationary array does."""
+"""cocotb tests of what only an array does."""
 
 import itertools
 from typing import Any
@@ -7,7 +7,7 @@ import cocotb
 import numpy as np
 from cocotb.triggers import ClockCycles
 
-from minimac.bench.drivers import SystolicDriver
+from minimac.bench.drivers import driver_for
 from minimac.bench.operands import STYLES
 from minimac.bench.run import Job
 from minimac.rtl import plan
@@ -16,11 +16,11 @@ from minimac.spec import Systolic
 
 @cocotb.test()
 @cocotb.parametrize(stalls=[False, True])
-async def reload_after_every_vector(dut: Any, stalls: bool) -> None:
-    """Change the weights between any two vectors, with the next ones waiting at the port."""
+async def products_of_one_row(dut: Any, stalls: bool) -> None:
+    """Change the weights between any two rows, with the next ones waiting at the port."""
     rng = np.random.default_rng(cocotb.RANDOM_SEED)
     ready = (int(rng.integers(2)) for _ in itertools.count()) if stalls else None
-    driver = SystolicDriver(dut, ready=ready)
+    driver = driver_for(dut, ready=ready)
     await driver.start()
     design = driver.design
     assert isinstance(design, Systolic)
@@ -31,12 +31,12 @@ async def reload_after_every_vector(dut: Any, stalls: bool) -> None:
 
 
 @cocotb.test()
-async def weights_wait_for_activations(dut: Any) -> None:
-    """Stall the output with vectors under way: offered weights must not enter the array."""
+async def products_wait_for_the_output(dut: Any) -> None:
+    """Stall the output with products under way: the next ones must not take their place."""
     rng = np.random.default_rng(cocotb.RANDOM_SEED)
     stalled = 100 + plan(Job.current().design).latency
     held = itertools.chain(itertools.repeat(0, stalled), itertools.repeat(1))
-    driver = SystolicDriver(dut, ready=held)
+    driver = driver_for(dut, ready=held)
     await driver.start()
     design = driver.design
     assert isinstance(design, Systolic)

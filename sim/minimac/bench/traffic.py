@@ -7,10 +7,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from minimac.bench.elementwise import operations
+from minimac.model.elementwise import OPERATIONS
 from minimac.rtl import describe, plan
 from minimac.spec import Design, Systolic
 
-__all__ = ["LANES", "Pass", "PortPacker", "Waveform", "passes", "waveforms"]
+__all__ = [
+    "LANES",
+    "Pass",
+    "PortPacker",
+    "Tile",
+    "Waveform",
+    "passes",
+    "tiles",
+    "waveforms",
+]
 
 Codes = NDArray[np.int64]
 Words = NDArray[np.uint64]
@@ -83,41 +94,109 @@ def passes(design: Systolic, a: Codes, b: Codes) -> Iterator[Pass]:
             )
 
 
+@dataclass(frozen=True)
+class Tile:
+    """A product of matrices that an output-stationary array takes at once.
+
+    Attributes
+    ----------
+    activations : ndarray, shape (K, rows)
+        Codes, term by term; zero where the matrix has ended.
+    weights : ndarray, shape (K, columns)
+        Codes, term by term; zero where the matrix has ended.
+    rows, columns : slice
+        Rows and columns of the whole product that it is.
+    """
+
+    activations: Codes
+    weights: Codes
+    rows: slice
+    columns: slice
+
+
+def tiles(design: Systolic, a: Codes, b: Codes) -> Iterator[Tile]:
+    """Cut a matrix product into tiles, for an array whose sums stay.
+
+    Parameters
+    ----------
+    a, b : ndarray of int, shapes (M, K) and (K, N)
+        Codes of the operands.
+
+    Examples
+    --------
+    >>> from minimac.spec import load_design
+    >>> design = load_design({"name": "x", "unit": "systolic", "a": "int8", "b": "int8",
+    ...     "out": "int32", "accumulate": {"kind": "exact"},
+    ...     "array": {"rows": 2, "columns": 2, "dataflow": "os"}})
+    >>> [(t.rows.start, t.columns.start) for t in
+    ...  tiles(design, np.ones((3, 6), int), np.ones((6, 4), int))]
+    [(0, 0), (0, 2), (2, 0), (2, 2)]
+    """
+    rows, columns = design.array.rows, design.array.columns
+    (m, k), n = a.shape, b.shape[1]
+    for row in range(0, m, rows):
+        for column in range(0, n, columns):
+            block = slice(row, min(row + rows, m)), slice(column, min(column + columns, n))
+            activations = np.zeros((k, rows), np.int64)
+            weights = np.zeros((k, columns), np.int64)
+            activations[:, : block[0].stop - row] = a[block[0]].T
+            weights[:, : block[1].stop - column] = b[:, block[1]]
+            yield Tile(activations, weights, *block)
+
+
 class PortPacker:
-    """Packs and unpacks the payloads of a design's ports, by its interface description."""
+    """Packs and unpacks the payloads of a design's streams: their fields, one after the other.
+
+    Parameters
+    ----------
+    design : Design
+        The design.
+
+    Examples
+    --------
+    >>> from minimac.spec import load_design
+    >>> packer = PortPacker(load_design({"name": "x", "unit": "mac", "a": "int4", "b": "int8",
+    ...     "out": "int32", "accumulate": {"kind": "exact"}}))
+    >>> hex(packer.pack("i", a=3, b=0xff, last=1))
+    '0x1ff3'
+    >>> packer.unpack("i", 0x1ff3, "b")
+    [255]
+    """
 
     def __init__(self, design: Design) -> None:
-        self.ports: dict[str, Any] = describe(design)["ports"]
+        self.streams: dict[str, Any] = describe(design)["streams"]
+        self._bits: dict[str, dict[str, slice]] = {}
+        for name, stream in self.streams.items():
+            low = 0
+            places = self._bits[name] = {}
+            for key, field in stream["fields"].items():
+                places[key] = slice(low, low + field["width"] * field["count"])
+                low = places[key].stop
 
-    def width(self, port: str) -> int:
-        """Width of a port's payload, in bits."""
-        return max(
-            int(f["lowest_bit"] + f["width"] * f["count"])
-            for f in self.ports[port]["payload"].values()
-        )
+    def width(self, stream: str) -> int:
+        """Width of a stream's payload, in bits."""
+        return max(int(bits.stop) for bits in self._bits[stream].values())
 
-    def bits(self, port: str, name: str) -> slice:
+    def bits(self, stream: str, name: str) -> slice:
         """Bits of a payload that a field takes."""
-        field = self.ports[port]["payload"][name]
-        low = field["lowest_bit"]
-        return slice(low, low + field["width"] * field["count"])
+        return self._bits[stream][name]
 
-    def pack(self, port: str, **fields: Any) -> int:
+    def pack(self, stream: str, **fields: Any) -> int:
         """Pack fields, integers or sequences of them, into a payload."""
         payload = 0
         for name, value in fields.items():
-            field = self.ports[port]["payload"][name]
+            field = self.streams[stream]["fields"][name]
+            low = self._bits[stream][name].start
             values = [value] if field["count"] == 1 and np.ndim(value) == 0 else list(value)
             for n, item in enumerate(values):
-                payload |= int(item) << field["lowest_bit"] + n * field["width"]
+                payload |= int(item) << low + n * field["width"]
         return payload
 
-    def unpack(self, port: str, payload: int, name: str) -> list[int]:
+    def unpack(self, stream: str, payload: int, name: str) -> list[int]:
         """Take the items of a field out of a payload."""
-        field = self.ports[port]["payload"][name]
-        mask = (1 << field["width"]) - 1
-        low, width = field["lowest_bit"], field["width"]
-        return [payload >> low + n * width & mask for n in range(field["count"])]
+        field = self.streams[stream]["fields"][name]
+        low, width = self._bits[stream][name].start, field["width"]
+        return [payload >> low + n * width & (1 << width) - 1 for n in range(field["count"])]
 
 
 @dataclass(frozen=True)
@@ -143,13 +222,14 @@ class Waveform:
 def waveforms(design: Design, a: Codes, b: Codes) -> Generator[Waveform, Mapping[str, Words], None]:
     """Lay out a matrix product as waveforms without stalls, in up to 64 lanes at once.
 
-    In an array each lane takes the weights of its own group of columns and all rows of ``a``, or a
-    share of at least 256 of them: loading weights must not weigh more than it would on the real
-    thing. All lanes run the same control. There is a waveform for each pass over K; a pass that
-    goes on with the chains of the one before needs its partial sums: send the generator what the
-    output ports did in each cycle, ``{port: words of shape (cycles, width)}``.
+    In an array whose weights stay, each lane takes the weights of its own group of columns and all
+    rows of ``a``, or a share of at least 256 of them: loading weights must not weigh more than it
+    would on the real thing. All lanes run the same control. There is a waveform for each pass over
+    K; a pass that goes on with the chains of the one before needs its partial sums: send the
+    generator what the output ports did in each cycle, ``{port: words of shape (cycles, width)}``.
 
-    A ``mac`` has one waveform, and rows of ``a`` spread over the lanes.
+    An output-stationary array has one waveform, and tiles of the product spread over the lanes; a
+    ``mac`` likewise, and rows of ``a``.
 
     Parameters
     ----------
@@ -160,17 +240,23 @@ def waveforms(design: Design, a: Codes, b: Codes) -> Generator[Waveform, Mapping
         raise ValueError(
             f"operands must be of shapes (M, K) and (K, N) and not empty, not {a.shape}, {b.shape}"
         )
-    if isinstance(design, Systolic):
+    if isinstance(design, Systolic) and design.array.dataflow == "os":
+        yield _tile_waveform(design, a, b)
+    elif isinstance(design, Systolic):
         groups = -(-b.shape[1] // design.array.columns)
         for first in range(0, groups, LANES):
             start = first * design.array.columns
             group = b[:, start : start + LANES * design.array.columns]
             yield from _array_waveforms(design, a, group)
+    elif type(design) in OPERATIONS:
+        yield _elementwise_waveform(design, a, b)
     else:
         yield _mac_waveform(design, a, b)
 
 
-_FEWEST_ROWS = 256  # that a lane takes, if there are as many
+# That a lane takes, if there are as many.
+_FEWEST_ROWS = 256
+_FEWEST_TILES = 4
 
 
 def _shares(rows: int, most: int, fewest: int) -> Codes:
@@ -186,34 +272,61 @@ class _Tape:
     def __init__(self, design: Design, lanes: int) -> None:
         self.packer = PortPacker(design)
         self.lanes = lanes
-        self._cycles: dict[str, list[Words]] = {"rst": []}
-        for port, told in self.packer.ports.items():
-            signals = ("valid", "payload") if told["direction"] == "in" else ("ready",)
-            self._cycles |= {f"{port}__{signal}": [] for signal in signals}
+        self._told = told = describe(design)
+        self._widths = {
+            port["name"]: port["width"]
+            for port in told["ports"]
+            if port["direction"] == "in" and port["name"] != told["clock"]["port"]
+        }
+        self._cycles: dict[str, list[Words]] = {port: [] for port in self._widths}
         for _ in range(2):
             self.cycle(reset=True)
 
     def cycle(
         self, *, reset: bool = False, partial: Words | None = None, **payloads: list[int]
     ) -> None:
-        """Add a cycle: for each port with a valid payload, its value in each lane.
+        """Add a cycle: for each stream with a valid payload, its value in each lane.
 
         ``partial`` holds the bits of that field of ``i``.
         """
-        for name, column in self._cycles.items():
-            port, _, signal = name.partition("__")
-            if signal != "payload":
-                on = reset if name == "rst" else signal == "ready" or port in payloads
-                column.append(np.full(1, np.uint64(0xFFFF_FFFF_FFFF_FFFF * on)))
-                continue
-            width = self.packer.width(port)
-            if port in payloads:
-                words = _transpose(payloads[port], width)
-                if partial is not None and port == "i":
-                    words[self.packer.bits("i", "partial")] = partial
-                column.append(words)
-            else:  # the bus keeps its value
-                column.append(column[-1] if column else np.zeros(width, np.uint64))
+        now = {  # a bus keeps its value
+            port: column[-1] if column else np.zeros(self._widths[port], np.uint64)
+            for port, column in self._cycles.items()
+        }
+        for port, on in self._controls(reset, payloads).items():
+            now[port] = np.full(1, np.uint64(0xFFFF_FFFF_FFFF_FFFF * on))
+        for name, values in payloads.items():
+            words = _transpose(values, self.packer.width(name))
+            if partial is not None and name == "i":
+                words[self.packer.bits("i", "partial")] = partial
+            for key, field in self._told["streams"][name]["fields"].items():
+                bits, low = self.packer.bits(name, key), field["lowest_bit"]
+                now[field["port"]] = driven = now[field["port"]].copy()
+                driven[low : low + bits.stop - bits.start] = words[bits]
+        for port, words in now.items():
+            self._cycles[port].append(words)
+
+    def _controls(self, reset: bool, payloads: Mapping[str, Any]) -> dict[str, bool]:
+        """Whether reset, clock enable, valid and ready are high, by their ports."""
+        on = {}
+        if told := self._told["reset"]:
+            on[told["port"]] = reset == (told["active"] == "high")
+        if told := self._told["clock_enable"]:
+            on[told["port"]] = True
+        for name, stream in self._told["streams"].items():
+            into = stream["direction"] == "in"
+            on[stream["valid" if into else "ready"]] = name in payloads or not into
+        return on
+
+    def sampled(self, did: Mapping[str, Words], name: str) -> Words:
+        """Return a field of ``o`` in the cycles in which it is valid: words, (transfers, bits)."""
+        stream = self._told["streams"]["o"]
+        field = stream["fields"][name]
+        bits = self.packer.bits("o", name)
+        low = field["lowest_bit"]
+        arrived = did[stream["valid"]][:, 0] != 0
+        words: Words = did[field["port"]][arrived][:, low : low + bits.stop - bits.start]
+        return words
 
     def waveform(self, macs: int) -> Waveform:
         """Return all cycles."""
@@ -239,30 +352,85 @@ def _array_waveforms(
         by_group.setdefault(tile.columns.start, []).append(tile)
     shares = _shares(len(a), LANES // len(by_group), _FEWEST_ROWS)
     partial: Words | None = None
-    for tiles in zip(*by_group.values(), strict=True):
+    for group in zip(*by_group.values(), strict=True):
         # A lane for each group of columns and each share of the rows.
-        lanes = [(tile, share) for tile in tiles for share in shares]
+        lanes = [(tile, share) for tile in group for share in shares]
         tape = _Tape(design, len(lanes))
         pack = tape.packer.pack
         for row in range(design.array.rows)[::-1]:
             tape.cycle(w=[pack("w", weights=tile.weights[row]) for tile, _ in lanes])
-        for n in range(shares.shape[1]):
+        if design.array.double_buffer:
+            tape.cycle()  # the weights come into use
+        last = group[0].last
+        told = {"last": last} if "last" in tape.packer.streams["i"]["fields"] else {}
+        for n in _taken(design, shares.shape[1], last=last):
+            if n is None:
+                tape.cycle()
+                continue
             vectors = [
                 pack(
                     "i",
                     activations=tile.activations[share[n]],
                     first=tile.first,
                     reload=n == shares.shape[1] - 1,
+                    **told,
                 )
                 for tile, share in lanes
             ]
-            going_on = None if tiles[0].first or partial is None else partial[n]
+            going_on = None if group[0].first or partial is None else partial[n]
             tape.cycle(partial=going_on, i=vectors)
-        for _ in range(plan(design).latency + 1):
-            tape.cycle()
-        did = yield tape.waveform(shares.size * tiles[0].terms * b.shape[1])
-        arrived = did["o__valid"][:, 0] != 0
-        partial = did["o__payload"][arrived][:, tape.packer.bits("o", "partial")]
+        did = yield tape.waveform(shares.size * group[0].terms * b.shape[1])
+        # Before the reset, `valid` may be anything.
+        partial = tape.sampled(did, "partial")[-shares.shape[1] :]
+
+
+def _taken(design: Systolic, vectors: int, *, last: bool) -> Iterator[int | None]:
+    """Say which vector an array takes in each cycle, until all results are out.
+
+    All moves at once, but for the chains that wait at the end for a foot that they share.
+    """
+    planned = plan(design)
+    wait = planned.foot_cycles if planned.shares_foot and last else 1
+    on_the_way = [False] * (planned.latency - planned.foot_cycles)
+    coming = iter(range(vectors))
+    waited = results = 0
+    while results < vectors:
+        if on_the_way[-1]:
+            waited = (waited + 1) % wait
+            results += not waited
+        if waited:
+            yield None
+            continue
+        vector = next(coming, None)
+        on_the_way = [vector is not None, *on_the_way[:-1]]
+        yield vector
+    yield from [None] * (planned.foot.latency + 2)
+
+
+def _tile_waveform(design: Systolic, a: Codes, b: Codes) -> Waveform:
+    cut = list(tiles(design, a, b))
+    shares = _shares(len(cut), LANES, _FEWEST_TILES)
+    tape = _Tape(design, len(shares))
+    terms, interval = a.shape[1], plan(design).interval
+    for share in shares.T:
+        for term in range(terms):
+            if term == terms - 1:
+                for _ in range(interval - terms):
+                    tape.cycle()
+            lanes = [
+                tape.packer.pack(
+                    "i",
+                    activations=cut[n].activations[term],
+                    weights=cut[n].weights[term],
+                    last=term == terms - 1,
+                )
+                for n in share
+            ]
+            tape.cycle(i=lanes)
+    for _ in range(interval + plan(design).foot.latency + 1):
+        tape.cycle()
+    sums = [(t.rows.stop - t.rows.start) * (t.columns.stop - t.columns.start) for t in cut]
+    return tape.waveform(terms * sum(sums[n] for n in shares.flat))
 
 
 def _mac_waveform(design: Design, a: Codes, b: Codes) -> Waveform:
@@ -276,3 +444,21 @@ def _mac_waveform(design: Design, a: Codes, b: Codes) -> Waveform:
     for _ in range(plan(design).latency):
         tape.cycle()
     return tape.waveform(shares.size * k * n)
+
+
+def _elementwise_waveform(design: Design, a: Codes, b: Codes) -> Waveform:
+    shares = _shares(len(a), LANES, 1)
+    tape = _Tape(design, len(shares))
+    operands, _ = operations(design, a, b)
+    names = "abc"[: len(operands)]
+    for share in shares.T:
+        # Lane by lane, (lanes, N K) codes of each operand.
+        codes = [part[share].reshape(len(share), -1) for part in operands]
+        for n in range(codes[0].shape[1]):
+            lanes = zip(*(part[:, n].tolist() for part in codes), strict=True)
+            tape.cycle(
+                i=[tape.packer.pack("i", **dict(zip(names, each, strict=True))) for each in lanes]
+            )
+    for _ in range(plan(design).latency):
+        tape.cycle()
+    return tape.waveform(shares.size * b.size)

@@ -5,6 +5,7 @@ Written from the definitions, with compiled inner loops, and vectorised over any
 
 from minimac.model.blocks import Blocks, dequantize_blocks, quantize_blocks
 from minimac.model.bounds import ErrorBound, error_bound
+from minimac.model.elementwise import add, fma, multiply
 from minimac.model.errors import product_errors, unit_errors
 from minimac.model.learning import fit_power, learn_codebook
 from minimac.model.products import matmul
@@ -17,6 +18,7 @@ __all__ = [
     "Blocks",
     "ErrorBound",
     "ErrorStatistics",
+    "add",
     "convert",
     "crest_factor",
     "decode",
@@ -26,9 +28,11 @@ __all__ = [
     "error_statistics",
     "exp_pairs",
     "fit_power",
+    "fma",
     "hadamard",
     "learn_codebook",
     "matmul",
+    "multiply",
     "product_errors",
     "qsnr",
     "quantize_blocks",

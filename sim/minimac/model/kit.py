@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from minimac.model.cmodel import c_dpi, c_model, render
+from minimac.model.elementwise import OPERATIONS
 from minimac.model.vectors import Vectors, draw_vectors
 from minimac.spec import Design, SpecError
 from minimac.spec.files import make_folder, write_whole
@@ -28,7 +29,8 @@ def write_vectors(
     path : Path
         ``.csv``, ``.hex`` or ``.npz``: vectors, as :class:`Vectors` has them. ``.h``: the model.
         Without a suffix, a folder: the vectors in all formats, readers in C and Verilog, the model
-        in C and its way into SystemVerilog, two benches that try it all, and a README.
+        in C and its way into SystemVerilog, two benches that try it all, and a README. Of a unit of
+        one operation a transfer there is no model in C, and what needs one is left out.
     count, terms, seed, exhaustive
         As :func:`draw_vectors`.
 
@@ -45,6 +47,10 @@ def write_vectors(
     """
     single = path.suffix in _SUFFIXES
     if path.suffix == ".h":
+        if type(design) in OPERATIONS:
+            raise SpecError(
+                f"{path}: there is no model in C of unit {design.unit}; write .csv, .hex or .npz"
+            )
         make_folder(path.parent)
         return [write_whole(path, c_model(design))]
     if not (single or path.is_dir() or not path.suffix):
@@ -75,14 +81,21 @@ def _contents(vectors: Vectors, suffix: str) -> str | bytes:
 def _texts(vectors: Vectors) -> dict[str, str]:
     """Return all that is in a folder besides the vectors, by name of file."""
     design = vectors.design
-    name, model = design.name, c_model(design)
-    call = next(line for line in model.splitlines() if f" {name}_dot(" in line)
-    words = {"CALL": call.removeprefix("static inline "), "SUMMARY": design.summary()}
+    name = design.name
+    words = {"SUMMARY": design.summary()}
     words |= {"FIELDS": ", ".join(field.name for field in reversed(vectors.fields))}
-    return {
+    readers = {
         "minimac_vectors.h": render(design, "minimac_vectors.h"),
         f"{name}_vectors.vh": _parameters(vectors),
         f"{name}_vectors.v": render(design, "vectors.v", words),
+    }
+    if type(design) in OPERATIONS:
+        return readers
+    model = c_model(design)
+    call = next(line for line in model.splitlines() if f" {name}_dot(" in line)
+    words["CALL"] = call.removeprefix("static inline ")
+    return {
+        **readers,
         f"{name}_model.h": model,
         **c_dpi(design),
         f"{name}_check.c": render(design, "check.c", {"ARGUMENTS": _arguments(vectors)}),

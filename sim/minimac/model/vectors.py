@@ -12,19 +12,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from minimac.model.blocks import Blocks
+from minimac.model.elementwise import OPERATIONS, operate
 from minimac.model.products import matmul
 from minimac.model.scalars import decode, encode
 from minimac.spec import (
+    Adder,
     BlockFormat,
     Codebook,
     Design,
     ExponentOnly,
     FixedAccumulation,
     FixedPoint,
+    Fma,
     Format,
     FusedAccumulation,
     KHot,
     Minifloat,
+    Multiplier,
     SpecError,
 )
 
@@ -49,7 +53,8 @@ class Field:
     ----------
     name : str
         ``a``, ``a_scale``, ``a_tensor`` (scales of blocks and of the tensor, if there are any), the
-        same for ``b``, ``random`` (bits for a stochastic rounding), ``out``.
+        same for ``b``, ``c`` (of a fused multiply-add), ``random`` (bits for a stochastic
+        rounding), ``out``.
     width : int
         Width of a code, in bits.
     codes : ndarray of uint8, uint16 or uint32, shape (cases, count)
@@ -69,6 +74,8 @@ class Field:
 @dataclass(frozen=True, eq=False)
 class Vectors:
     """Dot products ``a[0] * b[0] + ... + a[K-1] * b[K-1]`` and the codes that a design returns.
+
+    Of a unit of one operation a transfer, operands and results of that operation.
 
     Attributes
     ----------
@@ -100,7 +107,11 @@ class Vectors:
     def describe(self) -> list[str]:
         """Return what a reader of a file must know, in lines of text."""
         design = self.design
-        accumulate = json.dumps(design.accumulate.as_dict())
+        if type(design) in OPERATIONS:
+            what, accumulate = f"out = {OPERATIONS[type(design)]}", "none"
+        else:
+            what = f"dot products of {self.terms} terms"
+            accumulate = json.dumps(design.accumulate.as_dict())
         within = f", within: {json.dumps(design.within.as_dict())}" if design.within else ""
         rules = f"out_round: {design.out_round}, out_overflow: {design.out_overflow}"
         drawn = "all operands" if self.seed is None else f"drawn with seed {self.seed}"
@@ -113,7 +124,7 @@ class Vectors:
             f"a: {design.a.name}, b: {design.b.name}, out: {design.out.name}",
             f"product: {design.product}, {rules}",
             f"accumulate: {accumulate}{within}",
-            f"cases: {len(self)} (dot products of {self.terms} terms, {drawn})",
+            f"cases: {len(self)} ({what}, {drawn})",
             f"fields: {fields}",
         ]
 
@@ -123,7 +134,8 @@ class Vectors:
         head += ["# name:width*count, in bits and codes; all codes are hexadecimal"]
         names, columns = [], []
         for field in self.fields:
-            single = field.count == 1 and field.name not in ("a", "b")
+            arrays = () if type(self.design) in OPERATIONS else ("a", "b")
+            single = field.count == 1 and field.name not in arrays
             names += [field.name] if single else [f"{field.name}{k}" for k in range(field.count)]
             digits = -(-field.width // 4)
             columns += [[f"{code:0{digits}x}" for code in row] for row in field.codes.T.tolist()]
@@ -156,7 +168,7 @@ class Vectors:
     def as_npz(self) -> bytes:
         """Return an archive of arrays by name of field, and ``meta``, JSON: equal if these are.
 
-        Operands and their scales have shape (cases, count), the other fields (cases,).
+        Terms of dot products and their scales have shape (cases, count), other fields (cases,).
         """
         design = self.design
         meta = {
@@ -169,6 +181,7 @@ class Vectors:
         arrays = {"meta": np.array(json.dumps(meta))}
         for field in self.fields:
             several = field.name in ("a", "b", "a_scale", "b_scale")
+            several = several and type(design) not in OPERATIONS
             arrays[field.name] = field.codes if several else field.codes[:, 0]
         archive = io.BytesIO()
         with zipfile.ZipFile(archive, "w") as file:
@@ -199,7 +212,7 @@ def draw_vectors(
         Cases, 1000 by default.
     terms : int, optional
         Products in each. By default 16, or enough for two groups, chunks or blocks; 1 if
-        ``exhaustive``.
+        ``exhaustive``, or if the unit does one operation a transfer.
     seed : int
         Seed of the operands; equal ones give equal vectors.
     exhaustive : bool
@@ -223,8 +236,11 @@ def draw_vectors(
     """
     if exhaustive and count is not None:
         raise SpecError("count and exhaustive exclude each other: the latter takes all cases")
+    one = type(design) in OPERATIONS
+    if one and terms not in (None, 1):
+        raise SpecError(f"terms must be left out: unit {design.unit} has one operation a case")
     if terms is None:
-        terms = 1 if exhaustive else _usual_terms(design)
+        terms = 1 if exhaustive or one else _usual_terms(design)
     _check_terms(design, terms)
     rng = np.random.default_rng(seed)
     if exhaustive:
@@ -235,10 +251,11 @@ def draw_vectors(
         if not 1 <= cases <= most:
             raise SpecError(f"count must be 1 to {most} with {terms} terms, not {cases}")
         drawn = [
-            _draw_pair(design, rng, _STYLES[at % len(_STYLES)], (size, terms))
+            _draw_operands(design, rng, at, (size, terms))
             for at, size in enumerate(_shares(cases, min(cases, _GROUPS)))
         ]
-    groups = [_compute(design, rng, a, b) for a, b in drawn]
+    compute = _operate if one else _compute
+    groups = [compute(design, rng, *operands) for operands in drawn]
     fields = (
         Field(parts[0].name, parts[0].width, np.concatenate([part.codes for part in parts]))
         for parts in zip(*groups, strict=True)
@@ -286,18 +303,26 @@ def _every_code(fmt: Format) -> Codes:
     return np.array([code for code in range(1 << fmt.width) if fmt.holds(code)], np.int64)
 
 
-def _every_case(design: Design, terms: int) -> tuple[Codes, Codes]:
+def _formats(design: Design) -> list[Format]:
+    """Return the formats of all operands."""
+    third = [design.out] if isinstance(design, Fma) else []
+    return [design.a, design.b, *third]
+
+
+def _every_case(design: Design, terms: int) -> tuple[Codes, ...]:
     if design.has_blocks:
         raise SpecError("exhaustive is for scalar formats: blocks and their scales are too many")
-    bits = terms * (design.a.width + design.b.width)
+    formats = _formats(design)
+    bits = terms * sum(fmt.width for fmt in formats)
     if bits > _CLOSED_BITS:
+        names = " and ".join(fmt.name for fmt in formats)
         raise SpecError(
             f"exhaustive takes operands of at most {_CLOSED_BITS} bits altogether; {terms} of "
-            f"{design.a.name} and {design.b.name} have {bits}"
+            f"{names} have {bits}"
         )
-    axes = [_every_code(design.a)] * terms + [_every_code(design.b)] * terms
-    both = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 2 * terms)
-    return both[:, :terms], both[:, terms:]
+    axes = [_every_code(fmt) for fmt in formats for _ in range(terms)]
+    cases = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, len(axes))
+    return tuple(np.split(cases, len(formats), axis=1))
 
 
 def _uniform(fmt: Format, rng: np.random.Generator, shape: tuple[int, int]) -> Codes:
@@ -389,11 +414,28 @@ _STYLES: tuple[tuple[_Draw, _Draw], ...] = (
 )
 
 
-def _draw_pair(
-    design: Design, rng: np.random.Generator, style: tuple[_Draw, _Draw], shape: tuple[int, int]
-) -> tuple[Codes, Codes]:
-    draw_a, draw_b = style
-    return draw_a(_elements(design.a), rng, shape), draw_b(_elements(design.b), rng, shape)
+def _draw_operands(
+    design: Design, rng: np.random.Generator, group: int, shape: tuple[int, int]
+) -> tuple[Codes, ...]:
+    """Draw a group of cases, in one way after the other."""
+    draw_a, draw_b = _STYLES[group % len(_STYLES)]
+    a, b = draw_a(_elements(design.a), rng, shape), draw_b(_elements(design.b), rng, shape)
+    if type(design) not in OPERATIONS or isinstance(design, Multiplier):
+        return a, b
+    # Of every other group, what is added almost cancels the rest.
+    cancels = group % 2 == 1
+    if isinstance(design, Adder):
+        return a, _opposite(design.b, rng, decode(design.a, a)) if cancels else b
+    with np.errstate(all="ignore"):
+        product = decode(design.a, a) * decode(design.b, b)
+    return a, b, _opposite(design.out, rng, product) if cancels else draw_a(design.out, rng, shape)
+
+
+def _opposite(fmt: Format, rng: np.random.Generator, values: NDArray[np.float64]) -> Codes:
+    """Return codes of about the negative of values."""
+    codes = np.asarray(encode(fmt, -np.where(np.isfinite(values), values, 1.0)), np.int64)
+    near = codes + rng.integers(-1, 2, codes.shape) & (1 << fmt.width) - 1
+    return near if fmt.width > 16 else np.where(np.isin(near, _every_code(fmt)), near, codes)
 
 
 # --- Computing ---------------------------------------------------------------------------------
@@ -409,6 +451,19 @@ def _compute(design: Design, rng: np.random.Generator, a: Codes, b: Codes) -> li
         random, bits = [_field("random", _RANDOM_BITS, drawn[:, 0])], (drawn, _RANDOM_BITS)
     out = matmul(design, left, right, bits)[:, 0]
     return [*fields_a, *fields_b, *random, _field("out", design.out.width, out)]
+
+
+def _operate(design: Design, rng: np.random.Generator, *operands: Codes) -> list[Field]:
+    """Return cases of one operation, and their results."""
+    named = zip("abc", _formats(design), operands, strict=False)
+    fields = [_field(name, fmt.width, codes) for name, fmt, codes in named]
+    bits = None
+    if design.out_round.stochastic:
+        drawn = rng.integers(1 << _RANDOM_BITS, size=operands[0].shape, dtype=np.uint32)
+        fields.append(_field("random", _RANDOM_BITS, drawn))
+        bits = drawn, _RANDOM_BITS
+    out = operate(design, *operands, random_bits=bits)
+    return [*fields, _field("out", design.out.width, out)]
 
 
 def _field(name: str, width: int, codes: NDArray[Any]) -> Field:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from minimac.cost.cache import Cache
 from minimac.cost.synthesis import Synthesis, synthesise
 from minimac.cost.technology import Cell, Family, Library, load_technology
-from minimac.spec import Design, FixedPoint, Format
+from minimac.spec import Design, FixedPoint, Format, SpecError
 
 if TYPE_CHECKING:
     from minimac.cost.activity import Activity
@@ -161,7 +161,8 @@ def measure(
     dsp : bool or None
         Whether an FPGA's multiplier blocks are used; None for the habit of the family.
     with_energy : bool
-        Whether to measure energy, which FPGAs have no figure for.
+        Whether to measure energy, which FPGAs have no figure for, nor has a unit behind Wishbone:
+        a processor's accesses would be most of it.
     with_glitches : bool
         Whether to estimate the energy of glitches, too, which takes many times as long.
     timeout_s : float
@@ -172,13 +173,17 @@ def measure(
     Raises
     ------
     SpecError
-        If the technology is not known.
+        If the technology is not known, or has no flip-flops for the design's reset.
     SynthesisError
         If synthesis fails.
     """
     from minimac.rtl import to_verilog
 
     target = load_technology(technology or design.technology)
+    if design.reset == "async" and isinstance(target, Library):
+        raise SpecError(
+            f"reset: no flip-flop with an asynchronous reset is known of {target.name}; use sync"
+        )
     clock = design.clock_mhz if clock_mhz is None else clock_mhz
     # `pipeline: auto` places registers for the technology and clock that are asked for.
     design = replace(design, technology=target.name, clock_mhz=clock)
@@ -215,7 +220,7 @@ def measure(
         provenance["lut_inputs"] = target.lut_inputs
         return _fpga(synthesis, target, common)
     cost, netlist = _asic(synthesis, target, clock, common)
-    if not with_energy:
+    if not with_energy or design.interface == "wishbone":
         return cost
     return _with_energy(cost, design, netlist, operands, with_glitches)
 

@@ -1,0 +1,481 @@
+"""Measure elements against their targets: ``python -m benchmarks.elements``.
+
+Writes ``docs/elements.md`` and the figures beside it. The flow of :mod:`minimac.cost` takes the
+first of four recipes that meets the clock, so that its areas jump. Here each element is mapped by
+itself, with every recipe and several targets for its delay, and at a clock the smallest of all
+netlists that meet it counts: two elements are compared at the best that the flow can do for each.
+"""
+
+import argparse
+import contextlib
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, NamedTuple
+from unittest import mock
+
+from minimac.cost import Library, analyse, flatten, load_technology
+from minimac.cost import synthesis as flow
+from minimac.cost.activity import energy
+from minimac.cost.buffering import add_buffers
+from minimac.cost.cache import Cache
+from minimac.cost.measurement import _activity, _made_up
+from minimac.rtl import to_verilog
+from minimac.spec import Design, load_design
+
+_PAGE = Path(__file__).parent.parent / "docs" / "elements.md"
+_TIMEOUT_S = 3600.0
+
+#: Periods that mappers are asked for, in ps. Only sizing depends on it in the recipe ``area``.
+_TARGETS = {
+    "sky130": {
+        "area": [20000, 10000],
+        "balanced": [20000, 14000, 11000, 8000],
+        "speed": [20000, 14000, 11000, 9000, 7500, 6000],
+    },
+    "asap7": {
+        "area": [4000, 2000],
+        "balanced": [4000, 2800, 2200, 1600],
+        "speed": [4000, 2800, 2200, 1800, 1500, 1200],
+    },
+}
+#: A relaxed clock, in MHz.
+_RELAXED = {"sky130": 50.0, "asap7": 250.0}
+
+
+class Reference(NamedTuple):
+    """A figure to be held against."""
+
+    area_um2: float
+    most: float  #: Times that figure that an element may have.
+    source: str
+
+
+@dataclass(frozen=True)
+class Row:
+    """An element to be measured at the relaxed clock; append more to :data:`ROWS`."""
+
+    title: str
+    design: Mapping[str, Any]
+    part: str = "element"  #: Module, or a combination of ``+``: ``element+foot``.
+    reference: Mapping[str, Reference] = field(default_factory=dict)  #: By technology.
+    registers: tuple[str, ...] | None = None  #: Places; None for those of ``pipeline``.
+
+
+def systolic(fmt: str, width: int, normalize: str = "exact", **changes: Any) -> dict[str, Any]:
+    """Return a weight-stationary array of 8 x 8 elements of one format, with chains of floats."""
+    accumulate = {"kind": "float", "width": width, "normalize": normalize}
+    tree = {"name": "unit", "unit": "systolic", "a": fmt, "b": fmt, "out": fmt}
+    return tree | {"accumulate": accumulate} | changes
+
+
+_SKETCH = {
+    "sky130": Reference(9000.0, 0.9, "a plain sketch of two stages"),
+    "asap7": Reference(128.0, 0.9, "a plain sketch of two stages"),
+}
+
+#: What is held against figures of others.
+ROWS = [
+    Row("bf16, float of 20 bits, one stage", systolic("bf16", 20), reference=_SKETCH),
+    Row(
+        "bf16, float of 20 bits, two stages",
+        systolic("bf16", 20, pipeline=1),
+        reference=_SKETCH,
+        registers=("multiply",),
+    ),
+]
+
+#: Normalisations that are compared; the exact ones first.
+VARIANTS = {
+    "exact, counter": {"normalize": "exact", "normalizer": "counter"},
+    "exact, anticipator": {"normalize": "exact", "normalizer": "anticipator"},
+    "approx(1,1)": {"normalize": "approx(1,1)"},
+    "approx(1,2)": {"normalize": "approx(1,2)"},
+    "approx(2,2)": {"normalize": "approx(2,2)"},
+    "none": {"normalize": "none"},
+}
+_EXACT = [name for name in VARIANTS if name.startswith("exact")]
+
+#: Places of registers: none, and so that the stage that normalises is the slowest one.
+STAGES: dict[str, tuple[str, ...]] = {
+    "one stage": (),
+    "three stages, the last adds and normalises": ("multiply", "align"),
+}
+
+
+class Netlist(NamedTuple):
+    """A part, mapped in one of many ways."""
+
+    area_um2: float
+    delay_ps: float
+    recipe: str
+    target_ps: float
+    modules: dict[str, Any]
+
+
+class Mapper:
+    """Maps the parts of designs in many ways, with a cache."""
+
+    def __init__(self, technology: str, cache: Cache) -> None:
+        library = load_technology(technology)
+        assert isinstance(library, Library)
+        self.library, self.cache = library, cache
+        self.points = [
+            (recipe, float(target))
+            for recipe, targets in _TARGETS[technology].items()
+            for target in targets
+        ]
+
+    def netlists(self, verilog: str, top: str) -> list[Netlist]:
+        """Map a module in all ways, with what is below it."""
+        return [self.netlist(verilog, top, (), *point) for point in self.points]
+
+    def netlist(
+        self, verilog: str, top: str, keep: Sequence[str], recipe: str, period_ps: float
+    ) -> Netlist:
+        """Map a module for a period; modules to ``keep`` stay modules."""
+        library = self.library
+        target_ps = flow._logic_ps(library, 1e6 / period_ps)
+        script = f"{flow.RECIPES[recipe]}; {flow._FINISH}"
+        script = script.format(clean=flow._CLEAN, D=f"-D {target_ps:.1f}")
+        commands = flow._asic_flow(library, top, keep)
+        key = {
+            "verilog": verilog,
+            "technology": library.text,
+            "flow": commands,
+            "script": script,
+            "code": flow._code(),
+            "pyosys": version("pyosys"),
+        }
+        modules = self.cache.load(key)
+        if modules is None:
+            modules = self._map(verilog, commands, script, recipe)
+            add_buffers(modules, top, library)
+            self.cache.store(key, modules)
+        netlist = flatten(modules, top, library)
+        area = sum(netlist.cells[kind].area_um2 for kind in netlist.kinds)
+        return Netlist(float(area), analyse(netlist).delay_ps, recipe, period_ps, modules)
+
+    def _map(
+        self, verilog: str, commands: Sequence[str], script: str, recipe: str
+    ) -> dict[str, Any]:
+        library = self.library
+        inverter = library.inverter
+        load_ff = inverter.pins[inverter.inputs[0]].cap_ff + library.wire_ff_per_sink
+        with tempfile.TemporaryDirectory(prefix="minimac-") as name:
+            folder = Path(name)
+            yosys = flow._Yosys(folder, time.monotonic() + _TIMEOUT_S)
+            for file, text in {
+                "design.v": verilog,
+                "drive.sdc": f"set_driving_cell {library.flip_flop.name}\nset_load {load_ff:.3f}\n",
+                "cells.lib": library.liberty(),
+                f"{recipe}.abc": script.replace("; ", "\n") + "\n",
+            }.items():
+                (folder / file).write_text(text, encoding="utf-8")
+            run = [command.format(recipe=recipe) for command in commands]
+            modules = yosys.netlist([*run, "write_json netlist.json"])
+        flow._check_mapped(modules, library)
+        return modules
+
+
+def smallest(netlists: Sequence[Netlist], period_ps: float) -> Netlist | None:
+    """Return the smallest netlist that meets a clock, if one does."""
+    met = [netlist for netlist in netlists if netlist.delay_ps <= period_ps]
+    return min(met, key=lambda netlist: netlist.area_um2, default=None)
+
+
+@contextlib.contextmanager
+def registers_at(places: tuple[str, ...] | None) -> Iterator[None]:
+    """Put registers at these places of all multiply-adds, not where the estimate would."""
+    if places is None:
+        yield
+        return
+    with mock.patch("minimac.rtl.multiplyadd.place_registers", return_value=places):
+        yield
+
+
+def element_energy(
+    mapper: Mapper, design: Design, verilog: str, element: Netlist, period_ps: float
+) -> float:
+    """Measure the energy of an element in its array, in pJ for each product.
+
+    All but the elements is mapped for area. Operands are those of :func:`minimac.cost.measure`.
+    """
+    name, top = f"{design.name}_element", design.name
+    kept = [name, f"{design.name}_foot"]
+    array = mapper.netlist(verilog, top, kept, *mapper.points[0])
+    netlist = flatten(array.modules | {name: element.modules[name]}, top, mapper.library)
+    activity, macs = _activity(design, netlist, [_made_up(design)], glitches=False)
+    spent = energy(netlist, activity, clock_mhz=1e6 / period_ps)
+    inside = [f"{path}." for path, module in netlist.scopes if module == name]
+    found = sum(
+        fj
+        for path, fj in spent.by_scope_fj.items()
+        if any(f"{path}.".startswith(start) for start in inside)
+    )
+    return float(found / macs / 1000)
+
+
+@dataclass
+class Compared:
+    """One element of a comparison at one clock."""
+
+    name: str
+    netlist: Netlist | None
+    energy_pj: float | None = None
+
+
+def build(tree: Mapping[str, Any], technology: str, places: tuple[str, ...] | None) -> Any:
+    """Return a design and its Verilog."""
+    design = load_design({**tree, "technology": technology, "clock_mhz": _RELAXED[technology]})
+    assert isinstance(design, Design)
+    with registers_at(places):
+        return design, to_verilog(design)
+
+
+def compare(
+    mapper: Mapper, technology: str, width: int, places: tuple[str, ...], with_energy: bool
+) -> dict[float, list[Compared]]:
+    """Compare normalisations at the tightest clock that all of them meet, and at a relaxed one."""
+    found: dict[str, tuple[Design, str, list[Netlist]]] = {}
+    for name, changes in VARIANTS.items():
+        rest = {key: value for key, value in changes.items() if key != "normalize"}
+        tree = systolic("bf16", width, changes["normalize"], **rest)
+        design, verilog = build(tree, technology, places)
+        found[name] = design, verilog, mapper.netlists(verilog, f"{design.name}_element")
+        print(f"{technology}, {places}, {width} bits, {name}", file=sys.stderr)
+    fastest = {name: min(x.delay_ps for x in found[name][2]) for name in VARIANTS}
+    exact = min(fastest[name] for name in _EXACT)
+    tight = max(exact, *(ps for name, ps in fastest.items() if name not in _EXACT))
+    result = {}
+    for period_ps in (tight, 1e6 / _RELAXED[technology]):
+        compared = []
+        for name, (design, verilog, netlists) in found.items():
+            best = smallest(netlists, period_ps)
+            entry = Compared(name, best)
+            if with_energy and best is not None:
+                with registers_at(places):
+                    entry.energy_pj = element_energy(mapper, design, verilog, best, period_ps)
+            compared.append(entry)
+        result[period_ps] = compared
+    return result
+
+
+def saved(compared: Sequence[Compared], figure: str) -> dict[str, float]:
+    """Return what each one saves against the best exact one, in percent."""
+
+    def value(entry: Compared) -> float | None:
+        if entry.netlist is None:
+            return None
+        return entry.netlist.area_um2 if figure == "area" else entry.energy_pj
+
+    values = {entry.name: value(entry) for entry in compared}
+    exact = [x for name in _EXACT if (x := values[name]) is not None]
+    others = {name: x for name, x in values.items() if name not in _EXACT and x is not None}
+    return {name: 100 * (1 - x / min(exact)) for name, x in others.items()}
+
+
+def shares(mapper: Mapper, technology: str, width: int) -> list[tuple[str, float]]:
+    """Return what the element is made of, by leaving out: areas at a relaxed clock, in um^2.
+
+    The share of a normalisation is what an element without any lacks.
+    """
+    areas = {}
+    for name in ("exact, counter", "none"):
+        tree = systolic("bf16", width, VARIANTS[name]["normalize"])
+        design, verilog = build(tree, technology, ())
+        best = smallest(
+            mapper.netlists(verilog, f"{design.name}_element"), 1e6 / _RELAXED[technology]
+        )
+        assert best is not None
+        areas[name] = best.area_um2
+    cells = [
+        mapper.library.cells[cell["type"]]
+        for cell in best.modules[f"{design.name}_element"]["cells"].values()
+    ]
+    registers = sum(cell.area_um2 for cell in cells if cell.ff is not None)
+    text = "module multiplier(input [7:0] a, b, output [15:0] y); assign y = a * b; endmodule"
+    product = min(x.area_um2 for x in mapper.netlists(text, "multiplier"))
+    normalisation = areas["exact, counter"] - areas["none"]
+    rest = areas["none"] - registers - product
+    return [
+        ("flip-flops", registers),
+        ("multiplier of significands", product),
+        ("align, add, exponents, enables", rest),
+        ("exact normalisation to the left", normalisation),
+    ]
+
+
+def main() -> None:
+    """Measure, and write the page and its figures."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("-o", "--output", type=Path, default=_PAGE, help="where the page goes")
+    parser.add_argument("--technology", nargs="*", default=list(_TARGETS), choices=list(_TARGETS))
+    parser.add_argument("--width", nargs="*", type=int, default=[16, 20])
+    parser.add_argument("--no-energy", action="store_true", help="areas and delays only")
+    chosen = parser.parse_args()
+    cache = Cache()
+    lines = [_HEAD.format(figures=chosen.output.with_suffix(".json").name)]
+    figures: dict[str, Any] = {"conditions": _conditions()}
+    mappers = {technology: Mapper(technology, cache) for technology in chosen.technology}
+
+    lines += ["## Against figures of others", "", *_table(_REFERENCES)]
+    figures["references"] = []
+    for row in ROWS:
+        for technology, mapper in mappers.items():
+            entry = _against(mapper, technology, row)
+            figures["references"].append(entry)
+            lines.append(_line([*entry.values()]))
+
+    lines += ["", "## What approximate normalisation saves", "", _SAVES, *_table(_COMPARED)]
+    figures["normalisation"] = []
+    for technology, mapper in mappers.items():
+        for stages, places in STAGES.items():
+            for width in chosen.width:
+                runs = compare(mapper, technology, width, places, not chosen.no_energy)
+                for period_ps, compared in runs.items():
+                    where = [technology, stages, width, round(period_ps)]
+                    for entry in _compared(compared):
+                        figures["normalisation"].append(dict(zip(_COMPARED, [*where, *entry])))
+                        lines.append(_line([*where, *entry]))
+
+    lines += ["", "## Where the area is", "", _SHARES, *_table(_SHARE)]
+    figures["shares"] = []
+    for technology, mapper in mappers.items():
+        for width in chosen.width:
+            parts = shares(mapper, technology, width)
+            total = sum(area for _, area in parts)
+            for name, area in parts:
+                entry = [technology, width, name, _round(area), f"{100 * area / total:.1f}"]
+                figures["shares"].append(dict(zip(_SHARE, entry)))
+                lines.append(_line(entry))
+
+    lines += ["", "## Conditions", "", *_table(["condition", "value"])]
+    lines += [_line([key, value]) for key, value in figures["conditions"].items()]
+    chosen.output.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    text = json.dumps(figures, indent=1) + "\n"
+    chosen.output.with_suffix(".json").write_text(text, encoding="utf-8")
+    print(chosen.output)
+
+
+_HEAD = """\
+# What elements cost
+
+Written by `python -m benchmarks.elements`; the figures are in [{figures}]({figures}). An element is
+mapped by itself, with three recipes and several targets for its delay; of all netlists that meet a
+clock the smallest counts. So an element is never larger than this flow can make it, and a
+difference is one of circuits, not of the recipe that happened to be the first to meet the clock.
+ABC is not monotonic: differences below 1 or 2 % mean nothing.
+"""
+_REFERENCES = [
+    "element",
+    "technology",
+    "MHz",
+    "area µm²",
+    "delay ps",
+    "reference µm²",
+    "ratio",
+    "at most",
+    "reference is",
+]
+_SAVES = """\
+Elements of bfloat16 arrays. Of each pair of clocks the first is the tightest that all but the
+slower exact normaliser meet, the second a relaxed one. Saved: against the smaller, or thriftier, of
+the two exact ones at that clock. Energy: of the elements of an 8 x 8 array, while it multiplies
+normally distributed matrices, without glitches and clock tree.
+"""
+_COMPARED = [
+    "technology",
+    "registers",
+    "width",
+    "period ps",
+    "normalisation",
+    "area µm²",
+    "delay ps",
+    "fJ/MAC",
+    "saved: area %",
+    "energy %",
+]
+_SHARES = """\
+An element of one stage at the relaxed clock. What an exact normalisation takes is the area that an
+element without one lacks; what an approximate one saves is part of it.
+"""
+_SHARE = ["technology", "width", "part", "area µm²", "%"]
+
+
+def _against(mapper: Mapper, technology: str, row: Row) -> dict[str, Any]:
+    """Measure a row of the first table."""
+    design, verilog = build(row.design, technology, row.registers)
+    period_ps = 1e6 / _RELAXED[technology]
+    found = [
+        smallest(mapper.netlists(verilog, f"{design.name}_{part}"), period_ps)
+        for part in row.part.split("+")
+    ]
+    reference = row.reference.get(technology)
+    met = [netlist for netlist in found if netlist is not None]
+    area = sum(netlist.area_um2 for netlist in met) if len(met) == len(found) else None
+    given = reference is not None and area is not None
+    values = [
+        row.title,
+        technology,
+        f"{_RELAXED[technology]:g}",
+        _round(area),
+        f"{max(netlist.delay_ps for netlist in met):.0f}" if area is not None else "not met",
+        _round(reference.area_um2) if reference else "",
+        f"{area / reference.area_um2:.3f}" if given and area and reference else "",
+        f"{reference.most:g}" if reference else "",
+        reference.source if reference else "",
+    ]
+    return dict(zip(_REFERENCES, values, strict=True))
+
+
+def _compared(compared: Sequence[Compared]) -> Iterator[list[str]]:
+    areas, energies = saved(compared, "area"), saved(compared, "energy")
+    for entry in compared:
+        if entry.netlist is None:
+            yield [entry.name, "", "not met", "", "", ""]
+            continue
+        yield [
+            entry.name,
+            _round(entry.netlist.area_um2),
+            f"{entry.netlist.delay_ps:.0f}",
+            "" if entry.energy_pj is None else f"{1000 * entry.energy_pj:.4g}",
+            f"{areas[entry.name]:.1f}" if entry.name in areas else "",
+            f"{energies[entry.name]:.1f}" if entry.name in energies else "",
+        ]
+
+
+def _round(area: float | None) -> str:
+    return "" if area is None else f"{area:,.0f}" if area > 1000 else f"{area:.1f}"
+
+
+def _line(cells: Sequence[Any]) -> str:
+    return f"| {' | '.join(str(cell) for cell in cells)} |"
+
+
+def _table(columns: Sequence[str]) -> list[str]:
+    return [_line(columns), _line(["---"] * len(columns))]
+
+
+def _conditions() -> dict[str, str]:
+    """Return what the figures were made with."""
+    command = ["git", "rev-parse", "--short=12", "HEAD"]
+    folder = Path(__file__).parent
+    commit = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    return {
+        "commit": commit.stdout.strip() or "unknown",
+        **{name: version(name) for name in ("minimac", "pyosys", "amaranth", "numpy")},
+        "recipes": "; ".join(f"{name}: {text}" for name, text in flow.RECIPES.items()),
+        "targets, ps": json.dumps(_TARGETS).replace('"', ""),
+        "corners": "typical; see cost/technologies",
+    }
+
+
+if __name__ == "__main__":
+    main()

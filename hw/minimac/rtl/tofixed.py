@@ -1,0 +1,182 @@
+"""From the state of a chain to fixed point: shift into place, round, clamp."""
+
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
+from amaranth.lib import data
+
+from minimac.rtl.accumulator import Accumulator, Fraction, Integer
+from minimac.rtl.delay import Delays, Section
+from minimac.rtl.pipeline import Pipeline
+from minimac.rtl.round import round_up
+from minimac.rtl.shift import shift_right_sticky
+from minimac.spec import Arithmetic, FixedPoint, Overflow, Rounding
+
+__all__ = ["ToFixed"]
+
+
+class ToFixed:
+    """Conversion to fixed point.
+
+    Parameters
+    ----------
+    spec : Arithmetic
+        Format and modes of the result.
+    out : FixedPoint
+        The format.
+    accumulator : Accumulator
+        What the states are of.
+    """
+
+    def __init__(self, spec: Arithmetic, out: FixedPoint, accumulator: Accumulator) -> None:
+        self.spec = spec
+        self.out = out
+        self.accumulator = accumulator
+        self.wraps = spec.out_overflow is Overflow.WRAP
+        # Bits besides the sign; all else is beyond the range, or does not matter.
+        self.bits = out.width - (out.signed and not self.wraps)
+
+    def sections(self, m: Module, state: data.View, delays: Delays) -> tuple[Section, ...]:
+        """Return the pieces between places for registers: shift, round, clamp."""
+        clamp = Section("", delays.gates(3))
+        rounds = delays.gates(2) + delays.incrementer(self.bits + 1)
+        whole = self.accumulator.integer(m, state)
+        if whole is not None:
+            lost = delays.any(len(whole.lsbs))
+            return Section("round", lost + rounds), clamp
+        x = self.accumulator.fraction(m, state)
+        distance = delays.adder(len(x.exponent)) + delays.gates(1)
+        shift = distance + delays.shifter(self._window_bits(x))
+        return Section("shift", shift), Section("round", rounds), clamp
+
+    def build(self, m: Module, pipe: Pipeline, state: data.View) -> Value:
+        """Add the hardware; return the code."""
+        whole = self.accumulator.integer(m, state)
+        special = self.accumulator.special(m, state)
+        if whole is not None:
+            rounded = self._round_integer(m, whole, special)
+        else:
+            x = self.accumulator.fraction(m, state)
+            rounded = self._round_fraction(m, pipe.cut(m, "shift", self._shift(m, x, special)))
+        return self._clamp(m, pipe.cut(m, "round", rounded))
+
+    def _rounded(self) -> data.View:
+        """Signal of a rounded number in two's complement, and whether it has lost high bits."""
+        layout = self.accumulator.with_special({"sign": 1, "over": 1, "value": self.bits + 1})
+        return Signal(layout, name="rounded")
+
+    def _round_integer(self, m: Module, whole: Integer, special: Value) -> data.View:
+        """Round an integer to units of ``2**out.lsb_exp``."""
+        drop = self.out.lsb_exp - whole.lsb_exp
+        wide = Cat(Const(0, max(-drop, 0)), whole.lsbs)
+        sign = wide[-1]
+        wide = Cat(wide, sign.replicate(max(self.bits + 1 + max(drop, 0) - len(wide), 0)))
+        rest, kept = wide[: max(drop, 0)], wide[max(drop, 0) :]
+        up: Value = Const(0)
+        if drop > 0:
+            half, below = rest[-1], rest[:-1].any()
+            # Two's complement truncates toward negative infinity, so that all modes mirror.
+            match rounding := self.spec.out_round:
+                case Rounding.RNA:
+                    up = half & (below | ~sign)
+                case Rounding.TRUNCATE:
+                    up = sign & (half | below)
+                case Rounding.UP:
+                    up = half | below
+                case Rounding.DOWN:
+                    up = Const(0)
+                case _:
+                    up = round_up(rounding, sign=sign, odd=kept[0], half=half, below=below)
+        rounded = self._rounded()
+        high = kept[self.bits :]
+        m.d.comb += [
+            rounded.sign.eq(sign),
+            rounded.over.eq(Mux(sign, ~high.all(), high.any())),
+            rounded.value.eq(Cat(kept[: self.bits], sign) + up),
+            *self.accumulator.take_special(rounded, special),
+        ]
+        return rounded
+
+    def _window_bits(self, x: Fraction) -> int:
+        """Bits of the integer that a magnitude is shifted into, the leading one at the top."""
+        highest = x.max_exp - self.out.lsb_exp
+        return max(min(self.bits + len(x.magnitude) - 1, highest + 1), 1)
+
+    def _shift(self, m: Module, x: Fraction, special: Value) -> data.View:
+        """Bring a magnitude to units of ``2**out.lsb_exp``."""
+        window = self._window_bits(x)
+        # How far the top bit is below that of the window; negative: above.
+        least, most = (window - 1 + self.out.lsb_exp - end for end in (x.max_exp, x.base))
+        deep = Signal(range(min(least, 0), max(most, 0) + 1))
+        distance = Signal(range(max(most, 0) + 1), name="shift_distance")
+        m.d.comb += [
+            deep.eq((window - 1 + self.out.lsb_exp - x.base) - x.exponent),
+            distance.eq(Mux(deep < 0, 0, deep)),
+        ]
+        # Two bits below: the half, and one that stands for all others.
+        room = max(window + 2 - len(x.magnitude), 0)
+        wide = Cat(Const(0, room), x.magnitude)
+        moved = shift_right_sticky(m, wide, distance, sticky=True)
+        rest, kept = moved[:-window], moved[-window:]
+        far = (deep < 0) & x.magnitude.any()
+        kept = Cat(kept, Const(0, max(self.bits - window, 0)))
+        shifted = Signal(
+            self.accumulator.with_special(
+                {"sign": 1, "over": 1, "magnitude": self.bits, "half": 1, "below": 1}
+            ),
+            name="shifted",
+        )
+        m.d.comb += [
+            shifted.sign.eq(x.sign),
+            shifted.over.eq(far | kept[self.bits :].any()),
+            # Far to the left, all bits that wrapping keeps are zero.
+            shifted.magnitude.eq(Mux(deep < 0, 0, kept)),
+            shifted.half.eq((deep >= 0) & rest[-1]),
+            shifted.below.eq((deep >= 0) & rest[:-1].any()),
+            *self.accumulator.take_special(shifted, special),
+        ]
+        return shifted
+
+    def _round_fraction(self, m: Module, shifted: data.View) -> data.View:
+        sign = shifted.sign
+        up = round_up(
+            self.spec.out_round,
+            sign=sign,
+            odd=shifted.magnitude[0],
+            half=shifted.half,
+            below=shifted.below,
+        )
+        rounded = self._rounded()
+        magnitude = Cat(shifted.magnitude, Const(0, 1))
+        m.d.comb += [
+            rounded.sign.eq(sign),
+            rounded.over.eq(shifted.over),
+            # -(x + up) is ~x + 1 - up: one adder for both.
+            rounded.value.eq((magnitude ^ sign.replicate(len(magnitude))) + (up ^ sign)),
+            *self.accumulator.take_special(rounded, shifted),
+        ]
+        return rounded
+
+    def _clamp(self, m: Module, rounded: data.View) -> Value:
+        out = self.out
+        if self.wraps:
+            return rounded.value[: out.width]
+        sign, value = rounded.sign, rounded.value
+        code = Signal(out.width)
+        low = rounded.over
+        if not out.signed:
+            low = Const(1)
+        elif out.symmetric:
+            low = low | (value == 1 << self.bits)
+        m.d.comb += code.eq(value)
+        with m.If(~sign & (rounded.over | value[-1])):
+            m.d.comb += code.eq(out.max_lsbs)
+        with m.If(sign & low):
+            m.d.comb += code.eq(out.min_lsbs)
+        special = rounded.special if self.accumulator.special_bits else Const(0, 1)
+        if self.accumulator.special_bits == 2:
+            with m.If(special[0]):
+                m.d.comb += code.eq(out.max_lsbs)
+            with m.If(special[1]):
+                m.d.comb += code.eq(out.min_lsbs)
+        with m.If(special.all()):
+            m.d.comb += code.eq(0)
+        return code

@@ -46,7 +46,7 @@ _TARGETS = {
     },
 }
 #: A relaxed clock, in MHz.
-_RELAXED = {"sky130": 50.0, "asap7": 250.0}
+_RELAXED = {"sky130": 40.0, "asap7": 200.0}
 
 
 class Reference(NamedTuple):
@@ -102,11 +102,10 @@ VARIANTS = {
 }
 _EXACT = [name for name in VARIANTS if name.startswith("exact")]
 
-#: Places of registers: none, and so that the stage that normalises is the slowest one.
-STAGES: dict[str, tuple[str, ...]] = {
-    "one stage": (),
-    "three stages, the last adds and normalises": ("multiply", "align"),
-}
+#: Places of registers: none, and so that by far the slowest stage is the one that normalises.
+STAGES: dict[str, tuple[str, ...]] = {"none": (), "behind the multiplier": ("multiply",)}
+#: Longer periods at which areas are compared, too: times the tightest.
+_SLOWER = (1.0, 1.05, 1.1, 1.2, 1.4, 1.7)
 
 
 class Netlist(NamedTuple):
@@ -236,35 +235,58 @@ def build(tree: Mapping[str, Any], technology: str, places: tuple[str, ...] | No
     design = load_design({**tree, "technology": technology, "clock_mhz": _RELAXED[technology]})
     assert isinstance(design, Design)
     with registers_at(places):
-        return design, to_verilog(design)
+        text = to_verilog(design)
+    # Comments tell the whole design, clock and all, which would defeat the cache.
+    return design, "".join(x for x in text.splitlines(True) if not x.startswith("//"))
+
+
+class Variant(NamedTuple):
+    """A normalisation, in all the ways that its element was mapped."""
+
+    design: Design
+    verilog: str
+    netlists: list[Netlist]
+
+    @property
+    def fastest_ps(self) -> float:
+        """Least period that a netlist meets."""
+        return min(netlist.delay_ps for netlist in self.netlists)
+
+
+def variants(
+    mapper: Mapper, technology: str, width: int, places: tuple[str, ...]
+) -> dict[str, Variant]:
+    """Map the elements that are to be compared."""
+    found = {}
+    for name, changes in VARIANTS.items():
+        design, verilog = build(systolic("bf16", width, **changes), technology, places)
+        netlists = mapper.netlists(verilog, f"{design.name}_element")
+        found[name] = Variant(design, verilog, netlists)
+        print(f"{technology}, {places}, {width} bits, {name}", file=sys.stderr)
+    return found
+
+
+def tightest(found: Mapping[str, Variant]) -> float:
+    """Return the least period that all meet, the slower of the exact ones apart."""
+    exact = min(found[name].fastest_ps for name in _EXACT)
+    return max(exact, *(x.fastest_ps for name, x in found.items() if name not in _EXACT))
 
 
 def compare(
-    mapper: Mapper, technology: str, width: int, places: tuple[str, ...], with_energy: bool
-) -> dict[float, list[Compared]]:
-    """Compare normalisations at the tightest clock that all of them meet, and at a relaxed one."""
-    found: dict[str, tuple[Design, str, list[Netlist]]] = {}
-    for name, changes in VARIANTS.items():
-        rest = {key: value for key, value in changes.items() if key != "normalize"}
-        tree = systolic("bf16", width, changes["normalize"], **rest)
-        design, verilog = build(tree, technology, places)
-        found[name] = design, verilog, mapper.netlists(verilog, f"{design.name}_element")
-        print(f"{technology}, {places}, {width} bits, {name}", file=sys.stderr)
-    fastest = {name: min(x.delay_ps for x in found[name][2]) for name in VARIANTS}
-    exact = min(fastest[name] for name in _EXACT)
-    tight = max(exact, *(ps for name, ps in fastest.items() if name not in _EXACT))
-    result = {}
-    for period_ps in (tight, 1e6 / _RELAXED[technology]):
-        compared = []
-        for name, (design, verilog, netlists) in found.items():
-            best = smallest(netlists, period_ps)
-            entry = Compared(name, best)
-            if with_energy and best is not None:
-                with registers_at(places):
-                    entry.energy_pj = element_energy(mapper, design, verilog, best, period_ps)
-            compared.append(entry)
-        result[period_ps] = compared
-    return result
+    mapper: Mapper, found: Mapping[str, Variant], period_ps: float, places: tuple[str, ...] | None
+) -> list[Compared]:
+    """Compare normalisations at a clock; energies only if ``places`` is not None."""
+    compared = []
+    for name, variant in found.items():
+        best = smallest(variant.netlists, period_ps)
+        entry = Compared(name, best)
+        if places is not None and best is not None:
+            with registers_at(places):
+                entry.energy_pj = element_energy(
+                    mapper, variant.design, variant.verilog, best, period_ps
+                )
+        compared.append(entry)
+    return compared
 
 
 def saved(compared: Sequence[Compared], figure: str) -> dict[str, float]:
@@ -288,8 +310,7 @@ def shares(mapper: Mapper, technology: str, width: int) -> list[tuple[str, float
     """
     areas = {}
     for name in ("exact, counter", "none"):
-        tree = systolic("bf16", width, VARIANTS[name]["normalize"])
-        design, verilog = build(tree, technology, ())
+        design, verilog = build(systolic("bf16", width, **VARIANTS[name]), technology, ())
         best = smallest(
             mapper.netlists(verilog, f"{design.name}_element"), 1e6 / _RELAXED[technology]
         )
@@ -335,15 +356,31 @@ def main() -> None:
 
     lines += ["", "## What approximate normalisation saves", "", _SAVES, *_table(_COMPARED)]
     figures["normalisation"] = []
+    clocks: list[dict[str, Any]] = []
     for technology, mapper in mappers.items():
         for stages, places in STAGES.items():
             for width in chosen.width:
-                runs = compare(mapper, technology, width, places, not chosen.no_energy)
-                for period_ps, compared in runs.items():
-                    where = [technology, stages, width, round(period_ps)]
-                    for entry in _compared(compared):
+                found = variants(mapper, technology, width, places)
+                tight = tightest(found)
+                # Energy takes minutes; that of one sort of element tells enough.
+                measured = None if chosen.no_energy or places else places
+                for period_ps in (tight, 1e6 / _RELAXED[technology]):
+                    where = [technology, stages, width, f"{period_ps:.0f}"]
+                    for entry in _compared(compare(mapper, found, period_ps, measured)):
                         figures["normalisation"].append(dict(zip(_COMPARED, [*where, *entry])))
                         lines.append(_line([*where, *entry]))
+                for slower in _SLOWER:
+                    entries = compare(mapper, found, slower * tight, None)
+                    areas = {x.name: x.netlist.area_um2 for x in entries if x.netlist}
+                    exact = min((name for name in _EXACT if name in areas), key=lambda n: areas[n])
+                    less = (f"{x:.1f}" for x in saved(entries, "area").values())
+                    period = f"{slower * tight:.0f}"
+                    values = [technology, stages, width, period, exact, _round(areas[exact]), *less]
+                    clocks.append(dict(zip(_CLOCKS, values)))
+
+    figures["clocks"] = clocks
+    lines += ["", "## ... and how it depends on the clock", "", _PRESSED, *_table(_CLOCKS)]
+    lines += [_line([*entry.values()]) for entry in clocks]
 
     lines += ["", "## Where the area is", "", _SHARES, *_table(_SHARE)]
     figures["shares"] = []
@@ -401,6 +438,18 @@ _COMPARED = [
     "fJ/MAC",
     "saved: area %",
     "energy %",
+]
+_PRESSED = """\
+Of the area of the best exact element that meets a clock, what the others save, in percent.
+"""
+_CLOCKS = [
+    "technology",
+    "registers",
+    "width",
+    "period ps",
+    "best exact",
+    "area µm²",
+    *(name for name in VARIANTS if name not in _EXACT),
 ]
 _SHARES = """\
 An element of one stage at the relaxed clock. What an exact normalisation takes is the area that an

@@ -7,6 +7,7 @@ from minimac.bench import SimulationError, simulate
 from minimac.bench.elementwise import operations
 from minimac.bench.traffic import waveforms
 from minimac.rtl import elementwise as rtl
+from minimac.rtl import operations as parts
 from minimac.rtl import to_verilog
 from minimac.spec import load_design
 
@@ -68,9 +69,9 @@ def test_waveforms_carry_all_operands():
 
 def sticky_bit_dropped(monkeypatch):
     """The adder forgets what it shifts out."""
-    shift = rtl.shift_right_sticky
+    shift = parts.shift_right_sticky
     monkeypatch.setattr(
-        rtl,
+        parts,
         "shift_right_sticky",
         lambda m, value, amount, sticky: shift(m, value, amount, sticky=False),
     )
@@ -88,20 +89,20 @@ def zero_always_positive(monkeypatch):
 
 def one_guard_bit_less(monkeypatch):
     """The window of the adder is a bit too narrow."""
-    build = rtl._FloatSum.__init__
+    build = parts.FloatSum.__init__
 
     def narrower(self, spec):
         build(self, spec)
         self._guard -= 1
 
-    monkeypatch.setattr(rtl._FloatSum, "__init__", narrower)
+    monkeypatch.setattr(parts.FloatSum, "__init__", narrower)
     return "mixed_sum"
 
 
 def difference_of_infinities(monkeypatch):
     """What is special comes from the first operand only."""
-    special = rtl._Sum.special_of
-    monkeypatch.setattr(rtl._Sum, "special_of", lambda self, x, y: special(self, x, x))
+    special = parts.Sum.special_of
+    monkeypatch.setattr(parts.Sum, "special_of", lambda self, x, y: special(self, x, x))
     return "sum"
 
 

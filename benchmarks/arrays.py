@@ -50,11 +50,11 @@ adders.
 
 ## Arrays
 
-All of a technology at one clock: {clocks}. Energy while normally distributed codes (three standard
-deviations are full scale) run through a product of {m} x {k} by {k} x {n}. An efficiency is per
-area, or per energy, relative to the array of the same size and dataflow without recoding. The paper
-has +8.7 to +12.2 % for area and +13 to +17.5 % for energy: averages over several architectures, in
-another flow and node.
+All of a technology at one clock: {clocks}. Energy while normally
+distributed codes (three standard deviations are full scale) run through a product of {m} x {k} by
+{k} x {n}. An efficiency is per area, or per energy, relative to the array of the same size and
+dataflow without recoding. The paper has +8.7 to +12.2 % for area and +13 to +17.5 % for energy:
+averages over several architectures, in another flow and node.
 
 {arrays}
 
@@ -67,22 +67,23 @@ recoder in the element, and all else as at the edge.
 
 The recoder of a row, mapped alone, in um²: {encoders}.
 
-* **Recoder.** To move it to the edge saves what `inside` has more than `at the edge`: next to
-  nothing. For int8 a Booth recoder is 2 % of an element in this flow, and the registers of 4 bits
-  more cost as much. EN-T needs 1 bit more, and its recoder is larger, but an element has to tell 2
-  and -1 of a digit apart, and to apply the sign.
+* **Recoder.** A Booth recoder of int8 is 2 % of an element in this flow, and the registers of the
+  4 bits more that digits take cost as much: to move it to the edge saves nothing. That of EN-T is
+  twice as large, and its digits take 1 bit more, but an element has to tell 2 and -1 apart and to
+  apply the sign: it is worth moving, and then as good as Booth's.
 * **Tree.** What `none` has more than `booth inside` is the multiplier as Yosys builds it, which
   propagates carries before the chain is added in a second adder. In the tree all bits, those of the
   chain too, propagate carries once. At a relaxed clock both are as large; the faster the clock, the
-  more the second adder costs. This is where the arrays' gain comes from.
+  more the second adder costs. This is where the gain comes from.
 * **Sum of partial products.** Three forms were tried. As one expression of Yosys, `p0 + p1 + p2 +
   p3 + sum`, which extends each sign to the width of the sum, the element is 35 to 55 % larger. A
   tree for the product and an adder behind it are as large at a relaxed clock, and 7 to 11 % larger
   at a fast one. So it is one tree, with signs complemented and their weights in one constant.
-* **Dataflow.** In a weight-stationary array every register waits for `o.ready`, through buffers
-  that take a quarter of the period, and ABC does not know that this signal comes late. The edge
-  delays digits, and one cycle more the chains that enter. In an output-stationary array only chains
-  that have ended wait, and elements need no enable.
+* **Dataflow.** In an output-stationary array only chains that have ended wait for `o.ready`. In a
+  weight-stationary one every register does, through buffers that take a quarter of the period; ABC
+  does not know that this signal comes late, and what the tree gains goes there. And its edge, a
+  quarter of the area, does not gain at all: it delays chains on their way in and out, so that all
+  columns enter and leave together, and it grows as the array does. Recoding adds a cycle to that.
 """
 
 

@@ -35,14 +35,14 @@ _TIMEOUT_S = 3600.0
 #: Periods that mappers are asked for, in ps. Only sizing depends on it in the recipe ``area``.
 _TARGETS = {
     "sky130": {
-        "area": [20000, 10000],
-        "balanced": [20000, 14000, 11000, 8000],
-        "speed": [20000, 14000, 11000, 9000, 7500, 6000],
+        "area": [20000],
+        "balanced": [20000, 14000, 11000],
+        "speed": [14000, 11000, 9000, 7500, 6000],
     },
     "asap7": {
-        "area": [4000, 2000],
-        "balanced": [4000, 2800, 2200, 1600],
-        "speed": [4000, 2800, 2200, 1800, 1500, 1200],
+        "area": [4000],
+        "balanced": [4000, 2800, 2200],
+        "speed": [2800, 2200, 1800, 1500, 1200],
     },
 }
 #: A relaxed clock, in MHz.

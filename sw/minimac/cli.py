@@ -528,10 +528,12 @@ def _load(path: Path, changes: Sequence[str] | None = None) -> Design:
 def _load_buildable(path: Path, changes: Sequence[str] | None = None) -> Design:
     """Read a design that is to become a circuit; some have only a model."""
     design = _load(path, changes)
-    from minimac.rtl import plan
+    from minimac.cost import technologies
+    from minimac.rtl import describe
 
     try:
-        plan(design)
+        describe(design)
+        _one_of("technology:", design.technology, technologies())
     except SpecError as error:
         raise SpecError(f"{path}: {error}") from None
     return design

@@ -56,11 +56,11 @@ def draw_operands(rng, design):
     return a, b
 
 
-def part(matrix, row, column, rows, columns):
-    """Cut a block out of a matrix, filled up with zeros."""
+def part(matrix, row, column, rows, columns, fill=0):
+    """Cut a block out of a matrix, filled up with a code."""
     return [
         [
-            matrix[r][c] if r < len(matrix) and c < len(matrix[0]) else 0
+            matrix[r][c] if r < len(matrix) and c < len(matrix[0]) else fill
             for c in range(column, column + columns)
         ]
         for r in range(row, row + rows)
@@ -146,9 +146,10 @@ class Bench:
             partial = None
             for row in range(0, k, rows):
                 last = row + rows >= k
-                weights = part(b, row, column, rows, columns)
+                activation, weight = self.design.padding or (0, 0)
+                weights = part(b, row, column, rows, columns, weight)
                 self.queues["w"].extend({"weights": w} for w in weights[::-1])
-                for r, vector in enumerate(part(a, 0, row, m, rows)):
+                for r, vector in enumerate(part(a, 0, row, m, rows, activation)):
                     fields = {"activations": vector, "first": row == 0, "reload": r == m - 1}
                     if partial is not None:
                         fields["partial"] = partial[r]
@@ -209,6 +210,38 @@ def test_random_arrays_against_the_definition(case, seed):
         assert product == multiplied(design, a, b), (
             f"{design.as_dict()}, a = {a}, b = {b} (seed {seed}, case {case})"
         )
+
+
+@pytest.mark.parametrize(
+    ("operands", "accumulate", "a", "b"),
+    [
+        # -0 + +0 is +0: missing rows must not be that.
+        ("e4m3fn", {"kind": "rounded", "format": "e4m3fn"}, [0x81], [0x01]),
+        ("e4m3fn", {"kind": "rounded", "format": "e4m3fn", "round": "down"}, [0x81], [0x01]),
+        ("e4m3fnuz", {"kind": "rounded", "format": "e5m2"}, [0x81], [0x01]),
+        # Code 0 is -1.
+        ("nf4", {"kind": "exact", "max_terms": 8}, [3, 15, 1], [2, 4, 9]),
+    ],
+)
+def test_missing_rows_change_nothing(operands, accumulate, a, b):
+    out = accumulate.get("format", "fp32")
+    fields = {"name": "unit", "unit": "systolic", "a": operands, "b": operands, "out": out}
+    design = load_design(
+        fields | {"accumulate": accumulate, "array": {"rows": 2, "columns": 1}, "out_round": "rne"}
+    )
+    product = [a], [[code] for code in b]
+    assert Bench(design).run([product]) == [multiplied(design, *product)]
+
+
+@pytest.mark.parametrize("dataflow", ["ws", "broadcast"])
+def test_operands_without_zero_are_for_whole_chains(dataflow):
+    fields = {"name": "unit", "unit": "systolic", "a": "bin", "b": "bin", "out": "int8"}
+    array = {"rows": 2, "columns": 1, "dataflow": dataflow}
+    design = load_design(fields | {"accumulate": {"kind": "exact"}, "array": array})
+    with pytest.raises(
+        SpecError, match=r"^array\.dataflow: .* bin x bin has none; use os, or rows"
+    ):
+        create(design)
 
 
 @pytest.mark.parametrize("dataflow", ["ws", "os", "broadcast"])

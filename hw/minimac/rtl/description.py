@@ -54,7 +54,7 @@ def _reset(design: Design, interface: Interface) -> dict[str, str] | None:
     if design.reset == "none":
         return None
     when = {
-        "sync": "taken at a rising edge of the clock, clock enable or not",
+        "sync": "taken at a rising edge of the clock",
         "async": "at once; release it away from a rising edge of the clock",
     }[design.reset]
     return {
@@ -91,7 +91,8 @@ def as_markdown(told: dict[str, Any]) -> str:
         *_sketch(told),
         "```",
         "",
-        f"* Latency: {told['latency_cycles']} cycles. Throughput: {told['throughput']}.",
+        f"* Latency in cycles: {told['latency_cycles']}. Throughput: {told['throughput']}.",
+        f"* Register stages: {told['register_stages']}; `minimac cost` has the clock they meet.",
         f"* Clock: {told['clock']['port']}, rising edge, {told['clock']['mhz']:g} MHz.",
         f"* Reset: {reset['port']}, active {reset['active']}, {reset['meaning']}."
         if reset

@@ -95,21 +95,22 @@ class FloatAccumulator(Accumulator):
         """Multiply, order, align, add, take the magnitude, count, normalise, round."""
         spec, window = self.spec, self.acc.window_bits
         multiply = delays.gates(1) + delays.multiplier(spec.a.sig_bits, spec.b.sig_bits)
-        add = delays.gates(1) + delays.adder(window)
-        count = delays.leading_zeros(window + 1)
-        normalize = delays.shifter(window + 1)
+        exponent_bits = len(Signal(self.state_layout).exponent)
+        add = delays.gates(2) + delays.adder(window)
+        count, shift = delays.leading_zeros(window + 1), delays.shifter(window + 1)
         if self.anticipates:
             add = max(add, delays.gates(4) + count)
-            normalize += delays.gates(1)
-        elif not self._exact:
-            normalize = delays.gates(4 if self.acc.normalize.coarse else 1)
+            normalize = shift + delays.incrementer(exponent_bits)
+        elif self._exact:
+            normalize = max(shift, delays.gates(2) + delays.adder(exponent_bits))
+        else:
+            normalize = delays.gates(2) + delays.incrementer(exponent_bits)
         tail = [("count", count)] if self._exact and not self.anticipates else []
         tail.append(("normalize", normalize))
         if self._rounds:
             tail.append(("round", delays.gates(2) + delays.incrementer(self.acc.width)))
-        exponent_bits = len(Signal(self.state_layout).exponent)
         parts = [
-            ("order", delays.adder(exponent_bits + 1) + delays.gates(3)),
+            ("order", delays.adder(exponent_bits + 1) + delays.gates(4)),
             ("align", delays.shifter(window)),
             ("add", add),
             ("magnitude", delays.gates(1) + delays.incrementer(window)),
@@ -265,47 +266,53 @@ class FloatAccumulator(Accumulator):
             window=self.acc.window_bits, exponent=len(total.exponent),
         )  # fmt: skip
         shift = self._shift_exactly if self._exact else self._shift_coarsely
-        shifted, up = shift(m, total)
-        m.d.comb += [
-            normalized.window.eq(shifted[1:]),
-            normalized.exponent.eq(total.exponent + up),
-        ]
+        shifted, exponent = shift(m, total)
+        m.d.comb += [normalized.window.eq(shifted[1:]), normalized.exponent.eq(exponent)]
         if self.acc.sticky:
             m.d.comb += normalized.window[0].eq(shifted[1] | shifted[0])
         return normalized
 
     def _shift_exactly(self, m: Module, total: data.View) -> tuple[Value, Value]:
-        """Return magnitude and carry with the leading one on top, and what the exponent goes up."""
+        """Return magnitude and carry with the leading one on top, and the exponent."""
         whole = Cat(total.magnitude, total.carry)
         shifted = shift_left(m, whole, total.zeros)
         if not self.anticipates:
-            return shifted, 1 - total.zeros
+            # Less the zeros, and one more: `zeros` is late, and this way it meets one adder.
+            above = max(len(total.exponent) - len(total.zeros), 0)
+            less = Cat(~total.zeros, Const((1 << above) - 1, above))
+            return shifted, total.exponent + less + 2
         found = Signal(name="leading_one_found")
         m.d.comb += found.eq(shifted[-1])
-        return Mux(found, shifted, shifted << 1)[: len(whole)], found - total.zeros
+        once_more = Mux(found, shifted, shifted << 1)[: len(whole)]
+        return once_more, (total.exponent - total.zeros) + found
 
     def _shift_coarsely(self, m: Module, total: data.View) -> tuple[Value, Value]:
         """Do as :meth:`_shift_exactly`, but by one of a few distances."""
         whole = Cat(total.magnitude, total.carry)
         bits = len(whole)
         if not self.acc.normalize.coarse:
-            return Mux(total.carry, whole, whole << 1)[:bits], total.carry
+            return Mux(total.carry, whole, whole << 1)[:bits], total.exponent + total.carry
         k, n = self.acc.normalize.coarse
         first, second = Signal(name="first_bits"), Signal(name="second_bits")
         m.d.comb += [
             first.eq(total.carry | total.magnitude[-k:].any()),
             second.eq(total.magnitude[-k - n : len(total.magnitude) - k].any()),
         ]
-        up = Mux(first, total.carry, Mux(second, Const(-k), Const(-k - n)))
+        # The bits are late: all exponents are there before. That is smaller, too.
+        exponent = Mux(
+            first,
+            total.exponent + total.carry,
+            Mux(second, total.exponent - k, total.exponent - (k + n)),
+        )
         if n == 1:
             # By 0, 1, 1 + k or 2 + k: two steps, one multiplexer a bit less than a choice of four.
             far, near = ~first, Mux(first, ~total.carry, ~second)
             stepped = Signal(bits, name="stepped_left")
             m.d.comb += stepped.eq(Mux(far, whole << 1 + k, whole))
-            return Mux(near, stepped << 1, stepped)[:bits], up
+            return Mux(near, stepped << 1, stepped)[:bits], exponent
         short = Mux(total.carry, whole, whole << 1)
         long = Mux(second, whole << 1 + k, whole << 1 + k + n)
-        return Mux(first, short, long)[:bits], up
+        return Mux(first, short, long)[:bits], exponent
 
     def _round(self, m: Module, normalized: data.View) -> data.View:
         result = Signal(self.state_layout, name="result")

@@ -53,6 +53,12 @@ def _check_buildable(design: Design) -> None:
         if type(acc) not in KINDS:
             known = ", ".join(kind.kind for kind in KINDS)
             raise SpecError(f"{key}: no circuit for {acc.kind} yet; use one of {known}")
+    array = design.array if isinstance(design, Systolic) else None
+    if array and array.dataflow != "os" and array.rows > 1 and not design.padding:
+        raise SpecError(
+            f"array.dataflow: {array.dataflow} fills missing rows with products of zero, and "
+            f"{design.a.name} x {design.b.name} has none; use os, or rows: 1"
+        )
     if design.out_round.stochastic:
         raise SpecError(f"out_round: no circuit for {design.out_round} yet; use another mode")
     for key, fmt in (("a", design.a), ("b", design.b)):

@@ -12,7 +12,7 @@ from minimac.spec.accumulation import (
 )
 from minimac.spec.blocks import BlockFormat
 from minimac.spec.errors import SpecError
-from minimac.spec.formats import FP32, FixedPoint, Format, Minifloat
+from minimac.spec.formats import FP32, ExponentOnly, FixedPoint, Format, Minifloat
 from minimac.spec.products import Product
 from minimac.spec.rounding import Overflow, Rounding
 
@@ -283,6 +283,32 @@ class Arithmetic:
             top += 1 + (acc.max_terms >> acc.width - 1)
         return top
 
+    @property
+    def padding(self) -> tuple[int, int] | None:
+        """Codes of ``a`` and ``b`` whose product changes no chain; None if no product is zero.
+
+        In chains that are rounded as in IEEE 754 that zero is negative, for -0 and +0 add up to +0,
+        but not when rounding down.
+
+        Examples
+        --------
+        >>> from minimac.spec import parse_format
+        >>> e4m3fn, nf4, bits = map(parse_format, ("e4m3fn", "nf4", "bin"))
+        >>> exact = ExactAccumulation()
+        >>> Arithmetic(a=e4m3fn, b=nf4, out=e4m3fn, accumulate=exact).padding
+        (0, 7)
+        >>> Arithmetic(a=bits, b=bits, out=e4m3fn, accumulate=exact).padding
+        """
+        acc = self.accumulate
+        negative = isinstance(acc, RoundedAccumulation) and acc.round is not Rounding.DOWN
+        codes = [_codes_by_sign(fmt) for fmt in (self.a, self.b)]
+        for sign in (-1, 0, 1) if negative else (0, 1, -1):
+            for zero in (0, 1):
+                if 0 in codes[zero] and sign in codes[1 - zero]:
+                    pair = codes[zero][0], codes[1 - zero][sign]
+                    return pair if zero == 0 else pair[::-1]
+        return None
+
     def summary(self) -> str:
         """Describe the arithmetic in a few words.
 
@@ -297,6 +323,24 @@ class Arithmetic:
         inside = f", {self.within.describe()} in blocks" if self.within else ""
         how = self.accumulate.describe() + inside
         return f"{self.a.name} {sign} {self.b.name} -> {self.out.name}, {how}"
+
+
+def _codes_by_sign(fmt: Format) -> dict[int, int]:
+    """Return a code of a negative number, of zero and of a positive number, as there are."""
+    if isinstance(fmt, FixedPoint):
+        few = [0, 1, *([(1 << fmt.width) - 1] if fmt.signed else [])]
+    elif isinstance(fmt, Minifloat):
+        one = 1 << fmt.man_bits if fmt.exp_bits else 1  # not subnormal, for those may count as zero
+        few = [0, one, *([1 << fmt.magnitude_bits | one] if fmt.signed else [])]
+    elif isinstance(fmt, ExponentOnly):
+        few = [0]
+    else:
+        few = [code for code in range(1 << fmt.width) if fmt.holds(code)]
+    found: dict[int, int] = {}
+    for code in few:
+        value = fmt.lsbs(code)
+        found.setdefault((value > 0) - (value < 0), code)
+    return found
 
 
 def _ends(fmt: Format) -> tuple[int, int]:

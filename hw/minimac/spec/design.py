@@ -167,10 +167,9 @@ def _summarize(design: Design, sign: str, third: str = "") -> str:
 def _round_once(design: Design) -> None:
     """Fill in how a single product or sum is accumulated: not at all."""
     _check_scalar(design)
-    if design.accumulate is None:
-        object.__setattr__(design, "accumulate", ExactAccumulation(max_terms=1))
-    if design.accumulate.kind != "exact":
+    if design.accumulate is not None and design.accumulate.kind != "exact":
         raise SpecError(f"accumulate: a {design.unit} rounds once; leave this key out")
+    object.__setattr__(design, "accumulate", ExactAccumulation(max_terms=1))
 
 
 @dataclass(frozen=True, kw_only=True)

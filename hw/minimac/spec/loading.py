@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from minimac.spec.accumulation import PRESETS, Accumulation
-from minimac.spec.design import ArrayShape, Design
+from minimac.spec.design import ArrayShape, Design, Fma
 from minimac.spec.errors import SpecError, nearest
 
 __all__ = ["UNITS", "load_design", "load_yaml", "parse_yaml"]
@@ -209,6 +209,13 @@ def _explain(error: Any, unit: type[Design]) -> str:
             return 'accumulate.normalize: inside { } a comma needs quotes: "approx(k,l)"'
         case "unexpected_keyword_argument":
             known = [field.name for field in dataclasses.fields(owner)]
+            if path == ["c"] and owner is Fma:
+                return "c: has the format of out; leave this key out"
+            others = [
+                u for u, d in UNITS.items() if path[-1] in {f.name for f in dataclasses.fields(d)}
+            ]
+            if len(path) == 1 and others and owner is unit:
+                return f"{path[0]}: is a key of unit {' or '.join(others)}; leave it out"
             hint = nearest(path[-1], known) or f"; known are {', '.join(known)}"
             return f"{where[:60]}: unknown key{hint}"
         case "missing" | "missing_argument" | "missing_keyword_only_argument":

@@ -62,7 +62,8 @@ def passes(design: Systolic, a: Codes, b: Codes) -> Iterator[Pass]:
     Parameters
     ----------
     a, b : ndarray of int, shapes (M, K) and (K, N)
-        Codes of the operands. The missing rows of a last pass are zeros at the end of the chain.
+        Codes of the operands. The missing rows of a last pass are products at the end of the chain
+        that change nothing: ``design.padding``.
 
     Examples
     --------
@@ -77,10 +78,11 @@ def passes(design: Systolic, a: Codes, b: Codes) -> Iterator[Pass]:
     m, k = a.shape
     n = b.shape[1]
     starts = range(0, k, rows)
+    activation, weight = design.padding or (0, 0)
     for column in range(0, n, columns):
         for row in starts:
-            weights = np.zeros((rows, columns), np.int64)
-            activations = np.zeros((m, rows), np.int64)
+            weights = np.full((rows, columns), weight, np.int64)
+            activations = np.full((m, rows), activation, np.int64)
             tile = b[row : row + rows, column : column + columns]
             weights[: tile.shape[0], : tile.shape[1]] = tile
             activations[:, : tile.shape[0]] = a[:, row : row + rows]

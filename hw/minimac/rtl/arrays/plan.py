@@ -152,12 +152,14 @@ class StationaryPlan(ArrayPlan):
     def protocol(self) -> list[str]:
         """How the ports are used."""
         rows, terms = self.rows, self.design.accumulate.max_terms
+        activation, weight = self.design.padding or (0, 0)
         return [
             f"Load {rows} transfers on w: the weights of row {rows - 1} first, of row 0 last.",
             "Then send vectors on i, one a cycle, all rows at once; results come in order on o.",
             *self._reload_protocol,
             f"Chains longer than {rows} take several passes: send partial as the pass before gave",
-            f"it, with first at 0; fill missing rows with zeros. A chain has up to {terms} terms.",
+            f"it, with first at 0; fill missing rows with activations of {activation:#x} and",
+            f"weights of {weight:#x}, whose products change nothing. {terms} terms are the most.",
             *self._foot_protocol,
             "latency_cycles: from the edge that takes a vector on i to the one after which",
             "o.valid is set. While o is stalled, the vectors behind it wait.",

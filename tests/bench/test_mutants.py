@@ -49,14 +49,15 @@ def sticky_bit_dropped(monkeypatch):
 
 def carry_lost(monkeypatch):
     """The adder's carry out of the window goes nowhere."""
-    finish = float_rtl.FloatAccumulator._normalize_and_round
+    take_magnitude = float_rtl.FloatAccumulator._magnitude
 
-    def without_carry(self, m, total):
+    def without_carry(self, m, raw):
+        total = take_magnitude(self, m, raw)
         changed = Signal(total.shape(), name="changed")
         m.d.comb += [changed.eq(total), changed.carry.eq(0)]
-        return finish(self, m, changed)
+        return changed
 
-    monkeypatch.setattr(float_rtl.FloatAccumulator, "_normalize_and_round", without_carry)
+    monkeypatch.setattr(float_rtl.FloatAccumulator, "_magnitude", without_carry)
     return floating(), to_verilog(floating())
 
 
@@ -79,15 +80,15 @@ def accumulator_one_bit_short(monkeypatch):
 def exponent_one_bit_short(monkeypatch):
     """The exponent of a float chain lacks its top bit."""
     design = floating()
-    finish = float_rtl.FloatAccumulator._normalize_and_round
+    finish = float_rtl.FloatAccumulator._round
 
-    def shorter(self, m, total):
-        result = finish(self, m, total)
+    def shorter(self, m, normalized):
+        result = finish(self, m, normalized)
         changed = Signal(result.shape(), name="changed")
         m.d.comb += [changed.eq(result), changed.exponent.eq(result.exponent[:-1])]
         return changed
 
-    monkeypatch.setattr(float_rtl.FloatAccumulator, "_normalize_and_round", shorter)
+    monkeypatch.setattr(float_rtl.FloatAccumulator, "_round", shorter)
     return design, to_verilog(design)
 
 

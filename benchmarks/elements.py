@@ -1,9 +1,9 @@
 """Measure elements against their targets: ``python -m benchmarks.elements``.
 
-Writes ``docs/elements.md`` and the figures beside it. The flow of :mod:`minimac.cost` takes the
-first of four recipes that meets the clock, so that its areas jump. Here each element is mapped by
-itself, with every recipe and several targets for its delay, and at a clock the smallest of all
-netlists that meet it counts: two elements are compared at the best that the flow can do for each.
+Writes ``docs/elements.md`` and the figures beside it. The flow of :mod:`minimac.cost` asks each
+recipe for a clock once. Here each element is mapped by itself, with every recipe and several
+targets for its delay, and at a clock the smallest of all netlists that meet it counts: two elements
+are compared at the best that the flow can do for each.
 """
 
 import argparse
@@ -20,29 +20,39 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from unittest import mock
 
-from minimac.cost import Library, analyse, flatten, load_technology
+from minimac.cost import Library, flatten, load_technology
 from minimac.cost import synthesis as flow
 from minimac.cost.activity import energy
-from minimac.cost.buffering import add_buffers
 from minimac.cost.cache import Cache
 from minimac.cost.measurement import _activity, _made_up
+from minimac.cost.synthesis import Mapped, smallest
 from minimac.rtl import to_verilog
 from minimac.spec import Design, load_design
 
 _PAGE = Path(__file__).parent.parent / "docs" / "elements.md"
 _TIMEOUT_S = 3600.0
 
-#: Periods that mappers are asked for, in ps. Only sizing depends on it in the recipe ``area``.
+#: Periods that recipes are asked for, in ps. Only sizing depends on it in those for area.
 _TARGETS = {
     "sky130": {
-        "area": [20000],
-        "balanced": [20000, 14000, 11000],
-        "speed": [14000, 11000, 9000, 7500, 6000],
+        "area": [25000, 20000],
+        "area_built": [25000, 20000],
+        "balanced": [14000, 11000],
+        "balanced_built": [14000, 9500],
+        "shallow": [14000, 9500],
+        "shallow_built": [9500],
+        "fast": [14000, 9500, 6000],
+        "fastest": [9500, 7000],
     },
     "asap7": {
-        "area": [4000],
-        "balanced": [4000, 2800, 2200],
-        "speed": [2800, 2200, 1800, 1500, 1200],
+        "area": [5000, 4000],
+        "area_built": [5000, 4000],
+        "balanced": [2800, 2200],
+        "balanced_built": [2800, 1900],
+        "shallow": [2800, 1900],
+        "shallow_built": [1900],
+        "fast": [2800, 1900, 1200],
+        "fastest": [1900, 1400],
     },
 }
 #: A relaxed clock, in MHz.
@@ -108,16 +118,6 @@ STAGES: dict[str, tuple[str, ...]] = {"none": (), "behind the multiplier": ("mul
 _SLOWER = (1.0, 1.05, 1.1, 1.2, 1.4, 1.7)
 
 
-class Netlist(NamedTuple):
-    """A part, mapped in one of many ways."""
-
-    area_um2: float
-    delay_ps: float
-    recipe: str
-    target_ps: float
-    modules: dict[str, Any]
-
-
 class Mapper:
     """Maps the parts of designs in many ways, with a cache."""
 
@@ -131,62 +131,40 @@ class Mapper:
             for target in targets
         ]
 
-    def netlists(self, verilog: str, top: str) -> list[Netlist]:
+    def netlists(self, verilog: str, top: str) -> list[Mapped]:
         """Map a module in all ways, with what is below it."""
-        return [self.netlist(verilog, top, (), *point) for point in self.points]
+        return self._mapped(verilog, top, (), self.points)
 
-    def netlist(
-        self, verilog: str, top: str, keep: Sequence[str], recipe: str, period_ps: float
-    ) -> Netlist:
-        """Map a module for a period; modules to ``keep`` stay modules."""
-        library = self.library
-        target_ps = flow._logic_ps(library, 1e6 / period_ps)
-        script = f"{flow.RECIPES[recipe]}; {flow._FINISH}"
-        script = script.format(clean=flow._CLEAN, D=f"-D {target_ps:.1f}")
-        commands = flow._asic_flow(library, top, keep)
-        key = {
-            "verilog": verilog,
-            "technology": library.text,
-            "flow": commands,
-            "script": script,
-            "code": flow._code(),
-            "pyosys": version("pyosys"),
-        }
-        modules = self.cache.load(key)
-        if modules is None:
-            modules = self._map(verilog, commands, script, recipe)
-            add_buffers(modules, top, library)
-            self.cache.store(key, modules)
-        netlist = flatten(modules, top, library)
-        area = sum(netlist.cells[kind].area_um2 for kind in netlist.kinds)
-        return Netlist(float(area), analyse(netlist).delay_ps, recipe, period_ps, modules)
+    def for_area(self, verilog: str, top: str, keep: Sequence[str]) -> Mapped:
+        """Map a module for area; modules to ``keep`` stay modules."""
+        (netlist,) = self._mapped(verilog, top, keep, self.points[:1])
+        return netlist
 
-    def _map(
-        self, verilog: str, commands: Sequence[str], script: str, recipe: str
-    ) -> dict[str, Any]:
-        library = self.library
-        inverter = library.inverter
-        load_ff = inverter.pins[inverter.inputs[0]].cap_ff + library.wire_ff_per_sink
-        with tempfile.TemporaryDirectory(prefix="minimac-") as name:
-            folder = Path(name)
-            yosys = flow._Yosys(folder, time.monotonic() + _TIMEOUT_S)
-            for file, text in {
-                "design.v": verilog,
-                "drive.sdc": f"set_driving_cell {library.flip_flop.name}\nset_load {load_ff:.3f}\n",
-                "cells.lib": library.liberty(),
-                f"{recipe}.abc": script.replace("; ", "\n") + "\n",
-            }.items():
-                (folder / file).write_text(text, encoding="utf-8")
-            run = [command.format(recipe=recipe) for command in commands]
-            modules = yosys.netlist([*run, "write_json netlist.json"])
-        flow._check_mapped(modules, library)
-        return modules
+    def _mapped(
+        self, verilog: str, top: str, keep: Sequence[str], points: Sequence[tuple[str, float]]
+    ) -> list[Mapped]:
+        def key(recipe: str, target_ps: float) -> dict[str, Any]:
+            return {
+                "verilog": verilog,
+                "technology": self.library.text,
+                "keep": keep,
+                "recipe": recipe,
+                "target_ps": target_ps,
+                "code": flow._code(),
+                "pyosys": version("pyosys"),
+            }
 
-
-def smallest(netlists: Sequence[Netlist], period_ps: float) -> Netlist | None:
-    """Return the smallest netlist that meets a clock, if one does."""
-    met = [netlist for netlist in netlists if netlist.delay_ps <= period_ps]
-    return min(met, key=lambda netlist: netlist.area_um2, default=None)
+        found = [self.cache.load(key(*point)) for point in points]
+        if None in found:
+            with tempfile.TemporaryDirectory(prefix="minimac-") as name:
+                yosys = flow._Yosys(Path(name), time.monotonic() + _TIMEOUT_S)
+                (yosys.folder / "design.v").write_text(verilog, encoding="utf-8")
+                mapper = flow._Mapper(yosys, top, keep, self.library)
+                for n, (recipe, target_ps) in enumerate(points):
+                    if found[n] is None:
+                        found[n] = mapper.map(recipe, 1e6 / target_ps)._asdict()
+                        self.cache.store(key(recipe, target_ps), found[n])
+        return [Mapped(**netlist) for netlist in found]
 
 
 @contextlib.contextmanager
@@ -200,7 +178,7 @@ def registers_at(places: tuple[str, ...] | None) -> Iterator[None]:
 
 
 def element_energy(
-    mapper: Mapper, design: Design, verilog: str, element: Netlist, period_ps: float
+    mapper: Mapper, design: Design, verilog: str, element: Mapped, period_ps: float
 ) -> float:
     """Measure the energy of an element in its array, in pJ for each product.
 
@@ -208,7 +186,7 @@ def element_energy(
     """
     name, top = f"{design.name}_element", design.name
     kept = [name, f"{design.name}_foot"]
-    array = mapper.netlist(verilog, top, kept, *mapper.points[0])
+    array = mapper.for_area(verilog, top, kept)
     netlist = flatten(array.modules | {name: element.modules[name]}, top, mapper.library)
     activity, macs = _activity(design, netlist, [_made_up(design)], glitches=False)
     spent = energy(netlist, activity, clock_mhz=1e6 / period_ps)
@@ -226,7 +204,7 @@ class Compared:
     """One element of a comparison at one clock."""
 
     name: str
-    netlist: Netlist | None
+    netlist: Mapped | None
     energy_pj: float | None = None
 
 
@@ -245,7 +223,7 @@ class Variant(NamedTuple):
 
     design: Design
     verilog: str
-    netlists: list[Netlist]
+    netlists: list[Mapped]
 
     @property
     def fastest_ps(self) -> float:
@@ -339,7 +317,9 @@ def main() -> None:
     parser.add_argument("-o", "--output", type=Path, default=_PAGE, help="where the page goes")
     parser.add_argument("--technology", nargs="*", default=list(_TARGETS), choices=list(_TARGETS))
     parser.add_argument("--width", nargs="*", type=int, default=[16, 20])
-    parser.add_argument("--no-energy", action="store_true", help="areas and delays only")
+    parser.add_argument(
+        "--energy", nargs="*", type=int, default=[16], help="widths whose energy is measured, too"
+    )
     chosen = parser.parse_args()
     cache = Cache()
     lines = [_HEAD.format(figures=chosen.output.with_suffix(".json").name)]
@@ -363,7 +343,7 @@ def main() -> None:
                 found = variants(mapper, technology, width, places)
                 tight = tightest(found)
                 # Energy takes minutes; that of one sort of element tells enough.
-                measured = None if chosen.no_energy or places else places
+                measured = None if width not in chosen.energy or places else places
                 for period_ps in (tight, 1e6 / _RELAXED[technology]):
                     where = [technology, stages, width, f"{period_ps:.0f}"]
                     for entry in _compared(compare(mapper, found, period_ps, measured)):
@@ -405,7 +385,7 @@ _HEAD = """\
 # What elements cost
 
 Written by `python -m benchmarks.elements`; the figures are in [{figures}]({figures}). An element is
-mapped by itself, with three recipes and several targets for its delay; of all netlists that meet a
+mapped by itself, with eight recipes and some targets for its delay; of all netlists that meet a
 clock the smallest counts. So an element is never larger than this flow can make it, and a
 difference is one of circuits, not of the recipe that happened to be the first to meet the clock.
 ABC is not monotonic: differences below 1 or 2 % mean nothing.
@@ -494,14 +474,14 @@ def _compared(compared: Sequence[Compared]) -> Iterator[list[str]]:
             entry.name,
             _round(entry.netlist.area_um2),
             f"{entry.netlist.delay_ps:.0f}",
-            "" if entry.energy_pj is None else f"{1000 * entry.energy_pj:.4g}",
+            "" if entry.energy_pj is None else _round(1000 * entry.energy_pj),
             f"{areas[entry.name]:.1f}" if entry.name in areas else "",
             f"{energies[entry.name]:.1f}" if entry.name in energies else "",
         ]
 
 
-def _round(area: float | None) -> str:
-    return "" if area is None else f"{area:,.0f}" if area > 1000 else f"{area:.1f}"
+def _round(figure: float | None) -> str:
+    return "" if figure is None else f"{figure:,.0f}" if figure > 1000 else f"{figure:.1f}"
 
 
 def _line(cells: Sequence[Any]) -> str:
@@ -520,7 +500,9 @@ def _conditions() -> dict[str, str]:
     return {
         "commit": commit.stdout.strip() or "unknown",
         **{name: version(name) for name in ("minimac", "pyosys", "amaranth", "numpy")},
-        "recipes": "; ".join(f"{name}: {text}" for name, text in flow.RECIPES.items()),
+        "recipes": "; ".join(
+            f"{name}: {recipe.form}; {recipe.script}" for name, recipe in flow.RECIPES.items()
+        ),
         "targets, ps": json.dumps(_TARGETS).replace('"', ""),
         "corners": "typical; see cost/technologies",
     }

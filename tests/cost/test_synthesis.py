@@ -31,6 +31,7 @@ module multiplier(input clk, input [15:0] a, input [15:0] b, output reg [31:0] y
   always @(posedge clk) begin ra <= a; rb <= b; y <= ra * rb; end
 endmodule
 """
+SMALL = MULTIPLIER.replace("15:0", "5:0").replace("31:0", "11:0")
 BLACK = """
 module top(input a, output y); black b(a, y); endmodule
 (* blackbox *) module black(input a, output y); endmodule
@@ -75,13 +76,49 @@ def test_mapped_mac_adds_up(technology, cache):
 
 def test_faster_clock_takes_more_area(sky130, cache):
     found = {}
-    for mhz in (50, 400):
-        result = synthesise(MULTIPLIER, "multiplier", sky130, clock_mhz=mhz, cache=cache)
+    for mhz in (50, 800):
+        result = synthesise(SMALL, "multiplier", sky130, clock_mhz=mhz, cache=cache)
         netlist = flatten(result.modules, "multiplier", sky130)
         found[mhz] = netlist.area_um2, analyse(netlist).delay_ps
     assert found[50][1] <= 20_000
-    assert found[400][0] > 1.05 * found[50][0]
-    assert found[400][1] < 0.7 * found[50][1]
+    assert found[800][0] > 1.05 * found[50][0]
+    assert found[800][1] < 0.7 * found[50][1]
+
+
+def test_prefix_trees_of_adders_stay(sky130, cache):
+    """As chains, which merging turns them into, 64 bits take 8 ns at best."""
+    wide = ADDER.replace("15:0", "63:0")
+    result = synthesise(wide, "adder", sky130, clock_mhz=300, cache=cache)
+    assert analyse(flatten(result.modules, "adder", sky130)).delay_ps <= 1e6 / 300
+
+
+class Stub:
+    """Recipes without Yosys: of each the area and the delay, at a clock of 1 GHz."""
+
+    figures = {}
+
+    def __init__(self, *_): ...
+
+    def map(self, name, clock_mhz, share=1.0):
+        """Map nothing, in a share of the time."""
+        area, delay = self.figures.get(name, (9.0, 3000.0))
+        return module.Mapped(name, {}, area, delay * share)
+
+
+@pytest.mark.parametrize(
+    ("figures", "chosen"),
+    [
+        ({"area": (5.0, 1000.0), "fast": (4.0, 900.0)}, "area"),
+        ({"area": (1.0, 1001.0), "fast": (6.0, 800.0), "fastest": (7.0, 500.0)}, "fast"),
+        ({"fast": (6.0, 800.0), "balanced": (5.0, 1050.0)}, "balanced"),  # when asked again
+        ({"fast": (6.0, 800.0), "balanced": (5.0, 1160.0)}, "fast"),
+        ({"fast": (6.0, 1200.0), "fastest": (8.0, 1190.0)}, "fastest"),
+    ],
+)
+def test_smallest_netlist_that_meets_the_clock_counts(figures, chosen, monkeypatch):
+    monkeypatch.setattr(module, "_Mapper", Stub)
+    monkeypatch.setattr(Stub, "figures", figures)
+    assert module._map_cells(None, "top", (), None, 1000.0)["recipe"] == chosen
 
 
 def test_kept_modules_are_mapped_once(sky130, cache):
@@ -113,13 +150,18 @@ def test_adder_on_fpgas(name, luts, carries, cache):
 
 
 def test_multiplier_on_fpgas(cache):
-    for name in ("xc7", "ecp5"):
-        assert fpga(MULTIPLIER, "multiplier", name, cache)["dsps"] == 1
-        without = fpga(MULTIPLIER, "multiplier", name, cache, dsp=False)
-        assert "dsps" not in without
-        assert without["luts"] > 200
-    assert "dsps" not in fpga(MULTIPLIER, "multiplier", "ice40", cache)
-    assert fpga(MULTIPLIER, "multiplier", "ice40", cache, dsp=True)["dsps"] == 1
+    assert fpga(SMALL, "multiplier", "xc7", cache)["dsps"] == 1
+    assert fpga(SMALL, "multiplier", "ice40", cache, dsp=True)["dsps"] == 1
+    without = fpga(SMALL, "multiplier", "ecp5", cache, dsp=False)
+    assert "dsps" not in without
+    assert without["luts"] > 20
+
+
+@pytest.mark.parametrize(("name", "habit"), [("xc7", True), ("ecp5", True), ("ice40", False)])
+def test_multiplier_blocks_by_habit(name, habit):
+    family = load_technology(name)
+    flows = {use: module._fpga_flow(family, "top", (), use) for use in (None, True, False)}
+    assert flows[None] == flows[habit] != flows[not habit]
 
 
 def test_cache_is_used_and_repaired(sky130, cache, monkeypatch, capsys):

@@ -503,10 +503,22 @@ def test_wrong_input_is_one_line(wrong, args, message):
 NO_CIRCUIT = [
     (
         ["accumulate={kind: fused, group: 4, frac_bits: 9}"],
-        "accumulate.kind: no circuit for fused yet; use one of exact, fixed, float, rounded",
+        (
+            "accumulate.kind: systolic has no circuit for fused; use unit dot, or one of exact, "
+            "fixed, float, rounded"
+        ),
     ),
-    (["out_round=sr_a"], "out_round: no circuit for sr_a yet; use another mode"),
-    (["b=mxfp4"], "b: no circuit for mxfp4 yet; use e2m1, the format of its elements"),
+    (
+        ["out_round=sr_a"],
+        (
+            "out_round: sr_a is for unit convert; use another mode, or give out more bits and "
+            "convert behind"
+        ),
+    ),
+    (
+        ["b=mxfp4"],
+        "b: systolic takes no blocks; use unit dot, or e2m1, the format of their elements",
+    ),
 ]
 
 
@@ -572,6 +584,60 @@ def test_wrong_vectors(wrong):
     expected = "file: must be a folder to write into, not a file"
     assert wrong("vectors", INT8, "-o", "file/x.csv") == expected
     assert not Path("x.csv").exists()
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".h", ""])
+@pytest.mark.parametrize("name", ["convert_fp32_e4m3fn", "quantize_fp32_mxfp4", "softmax_int8"])
+def test_units_without_vectors(wrong, name, suffix):
+    said = wrong("vectors", str(EXAMPLES / "units" / f"{name}.yaml"), "-o", f"x{suffix}")
+    assert said.startswith(f"unit: there are no test vectors of {name.partition('_')[0]} yet; ")
+    assert not list(Path().iterdir())
+
+
+OTHER_UNITS = [
+    ("convert_fp32_e4m3fn", "lanes=3", "lanes: is a key of unit dot or hadamard; leave it out"),
+    ("convert_fp32_e4m3fn", "normalizer=anticipator", "normalizer: convert normalises no sums; "),
+    ("convert_bf16_e5m2_stochastic", "random_bits=0", "random_bits: must be 1 to 32, not 0"),
+    ("convert_bf16_e5m2_stochastic", "reset=none", "random: lfsr starts from its seed at a reset"),
+    ("quantize_fp32_mxfp4", "b=bf16", "b: quantize has one operand; leave this key out"),
+    (
+        "quantize_fp32_mxfp4",
+        "out=mxfp4:size=300",
+        "out: a block must have 1 to 256 elements, not 300; end mxfp4 with :size=N",
+    ),
+    ("hadamard_int8", "lanes=3", "lanes: must be a power of two from 2 to 128, not 3"),
+    ("hadamard_int8", "b=int8", "b: hadamard has one operand; leave this key out"),
+    ("hadamard_int8", "accumulate={kind: float, width: 9}", "accumulate: hadamard rounds once; "),
+    ("softmax_int8", "length=0", "length: must be 1 to 65536, not 0"),
+    ("softmax_int8", "product=lmul", "product: softmax multiplies no operands; leave this key"),
+    ("activation_gelu_bf16", "function=foo", "function: must be 'relu', 'gelu', 'silu', "),
+    ("activation_gelu_bf16", "K=3", "K: unknown key; known are "),
+    ("activation_gelu_bf16", "normalizer=anticipator", "normalizer: activation has one of its "),
+    ("dot_hopper_fp8", "lanes=3", "lanes: must be 32 for groups of 32, not 3"),
+]
+
+
+@pytest.mark.parametrize(("name", "change", "message"), OTHER_UNITS)
+def test_wrong_keys_of_other_units(wrong, name, change, message):
+    path = str(EXAMPLES / "units" / f"{name}.yaml")
+    said = wrong("generate", path, "--set", change)
+    assert said.startswith(f"{path} with --set {change}: {message}")
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "port"),
+    [
+        ("convert_fp32_e4m3fn", ["out_round=sr_b", "random_bits=5"], "i_random[4:0]"),
+        ("hadamard_int8", ["lanes=4"], "o_result[31:0]"),
+        ("softmax_int8", ["a=e4m3fn", "length=4"], "i_last"),
+        ("activation_gelu_e4m3fn", ["function=silu", "out=bf16"], "o_result[15:0]"),
+        ("dot_nvfp4", ["a=nvfp4:size=4", "b=nvfp4:size=4"], "i_b_scale[6:0]"),
+    ],
+)
+def test_generate_other_units(capsys, name, changes, port):
+    args = [part for change in ["name=x", *changes] for part in ("--set", change)]
+    assert main(["generate", str(EXAMPLES / "units" / f"{name}.yaml"), *args]) == 0
+    assert port in Path("build/x/x.md").read_text()
 
 
 def test_set_takes_yaml_values(capsys):
@@ -698,6 +764,54 @@ def test_cost_as_json_with_operands(capsys, measured):
 def test_wrong_operands(wrong, measured, arrays, message):
     np.savez("x.npz", **arrays)
     args = ["cost", INT8, "--technology", "sky130", "--operands", "x.npz"]
+    assert wrong(*args) == f"x.npz: {message}"
+
+
+def test_operands_of_a_unit_that_takes_one(measured):
+    a = np.arange(6).reshape(2, 3)
+    np.savez("x.npz", a=a)
+    path = str(EXAMPLES / "units" / "hadamard_int8.yaml")
+    assert main(["cost", path, "--technology", "sky130", "--operands", "x.npz"]) == 0
+    np.testing.assert_array_equal(measured[0][0][0], a)
+    assert measured[0][0][1].shape[0] == a.shape[1]
+
+
+NVFP4 = str(EXAMPLES / "units" / "dot_nvfp4.yaml")
+ELEMENTS = {"a": np.ones((2, 32), int), "b": np.ones((32, 3), int)}
+
+
+def test_operands_in_blocks(measured):
+    np.savez("x.npz", **ELEMENTS, b_scale=np.full((2, 3), 0x30))
+    assert main(["cost", NVFP4, "--technology", "sky130", "--operands", "x.npz"]) == 0
+    a, b = measured[0][0]
+    np.testing.assert_array_equal(b.scales, np.full((2, 3), 0x30))
+    np.testing.assert_array_equal(decode(parse_format("ue4m3fn"), a.scales), np.ones((2, 2)))
+
+
+@pytest.mark.parametrize(
+    ("path", "arrays", "message"),
+    [
+        ("units/softmax_int8.yaml", {"b": np.zeros((2, 3), int)}, "must hold an array, a"),
+        (
+            "units/dot_nvfp4.yaml",
+            ELEMENTS | {"a_scale": np.zeros((2, 3), int)},
+            "a_scale: must be of shape (2, 2), a code of ue4m3fn for each block, not (2, 3)",
+        ),
+        (
+            "units/dot_nvfp4.yaml",
+            ELEMENTS | {"a_scale": np.full((2, 2), 256)},
+            "a_scale must be 0 to 127 to be of ue4m3fn, not 256 (at index [0, 0])",
+        ),
+        (
+            "units/dot_binary.yaml",
+            {"a": np.ones((2, 65), int), "b": np.ones((65, 3), int)},
+            "K must fill transfers of 64 lanes, which 65 does not",
+        ),
+    ],
+)
+def test_wrong_operands_of_other_units(wrong, measured, path, arrays, message):
+    np.savez("x.npz", **arrays)
+    args = ["cost", str(EXAMPLES / path), "--technology", "sky130", "--operands", "x.npz"]
     assert wrong(*args) == f"x.npz: {message}"
 
 

@@ -126,10 +126,11 @@ def _straight(*words: str) -> str:
     return svg(_named(*boxes), _line(*boxes))
 
 
-def _mac() -> str:
-    boxes = _row("i.a, i.b", "multiply", "|1", "add", "|state", "foot", "|2", "o.sum")
+def _chain(*before: str) -> str:
+    """Draw what goes into a sum, the sum, and its foot."""
+    boxes = _row("i.a, i.b", *before, "|1", "add", "|state", "foot", "|2", "o.sum")
     boxes = [box._replace(y=1) for box in boxes]
-    back = Box(boxes[3].x, 0, "clear after\ni.last")
+    back = Box(_named(*boxes)["add"].x, 0, "clear after\ni.last")
     wires = [*_line(*boxes), Wire("|state", back.text), Wire(back.text, "add")]
     return svg(_named(*boxes, back), wires)
 
@@ -172,6 +173,119 @@ def _broadcast() -> str:
     return svg(boxes, wires)
 
 
+def _fused() -> str:
+    """Draw a group of terms, and above it how far they move."""
+    front = _row("i.a, i.b", "multiply", "|1", "align", "tree of\nfull adders", "normalise,\nround")
+    front = [box._replace(y=1) for box in front]
+    rest = [
+        Box(front[-1].x + 0.8, 1, "|state", "register"),
+        Box(front[-1].x + 1.6, 1, "foot"),
+        Box(front[-1].x + 2.4, 1, "|2", "register"),
+        Box(front[-1].x + 3.2, 1, "o.sum", "port"),
+    ]
+    largest = Box(front[3].x, 0, "largest\nexponent")
+    wires = [
+        *_line(*front, *rest),
+        Wire("|1", largest.text),
+        Wire("|state", largest.text),
+        Wire(largest.text, "align"),
+    ]
+    return svg(_named(*front, *rest, largest), wires)
+
+
+def _blocks() -> str:
+    """Draw elements in a line, and scales above."""
+    front = _row(
+        "i.a, i.b", "multiply,\ntree", "|1", "times\nscales", "|2", "add,\nround", "|state"
+    )
+    front = [box._replace(y=1) for box in front]
+    end = front[-1].x
+    rest = [
+        Box(end + 0.8, 1, "foot"),
+        Box(end + 1.6, 1, "|3", "register"),
+        Box(end + 2.4, 1, "o.sum", "port"),
+    ]
+    scales = Box(front[3].x, 0, "i.a_scale, i.b_scale", "port")
+    back = Box(front[5].x, 2, "clear after\ni.last")
+    wires = [
+        *_line(*front, *rest),
+        Wire(scales.text, "times\nscales"),
+        Wire("|state", back.text),
+        Wire(back.text, "add,\nround"),
+    ]
+    return svg(_named(*front, *rest, scales, back), wires)
+
+
+def _hadamard() -> str:
+    boxes, wires = {}, []
+    for lane in range(4):
+        boxes[f"i{lane}"] = Box(0, lane, "i.a", "port")
+        boxes[f"p{lane}"] = Box(1, lane, "place")
+        boxes[f"f{lane}"] = Box(4.2, lane, "foot")
+        boxes[f"|{lane}"] = Box(5, lane, "", "register")
+        boxes[f"o{lane}"] = Box(5.6, lane, "o.result", "port")
+        wires += [
+            Wire(f"i{lane}", f"p{lane}"),
+            Wire(f"p{lane}", f"first{lane // 2}"),
+            Wire(f"second{lane // 2}", f"f{lane}"),
+            Wire(f"f{lane}", f"|{lane}"),
+            Wire(f"|{lane}", f"o{lane}"),
+        ]
+    for half in range(2):
+        boxes[f"first{half}"] = Box(2, 2 * half + 0.5, "x + y, x - y")
+        boxes[f"second{half}"] = Box(3.2, half + 1, "x + y, x - y")
+        wires += [Wire(f"first{half}", f"second{other}") for other in range(2)]
+    return svg(boxes, wires)
+
+
+def _softmax() -> str:
+    first = _row("i.a, i.last", "x log2 e", "|1", "table, line:\nm, n", "|2", "align, add", "|sum")
+    first = [box._replace(y=0) for box in first]
+    divide = Box(first[-1].x, 1, "1 / sum,\na bit a cycle")
+    memory = Box(first[3].x, 1, "memory:\n2 vectors")
+    second = [
+        Box(divide.x, 2, "m / sum,\nn - n sum"),
+        Box(divide.x + 1, 2, "round"),
+        Box(divide.x + 1.8, 2, "|out", "register"),
+    ]
+    end = Box(divide.x + 2.6, 2, "o.result, o.last", "port")
+    boxes = [*first, divide, memory, *second, end]
+    wires = [
+        *_line(*first),
+        Wire(first[3].text, memory.text),
+        Wire(first[-1].text, divide.text),
+        Wire(memory.text, second[0].text),
+        Wire(divide.text, second[0].text),
+        *_line(*second, end),
+    ]
+    return svg(_named(*boxes), wires)
+
+
+def _quantizer(first: list[str], work: str, *others: str) -> str:
+    """Numbers wait below while their scale is found above; others come in from the top."""
+    top = len(others)
+    above = _row("i.a", "largest", "|1", *first, "|2", "o.scale")
+    above = [box._replace(y=top) for box in above]
+    element = Box(above[-2].x + 0.8, top + 1, work)
+    after = [
+        Box(element.x + 1, top + 1, "round,\nsaturate"),
+        Box(element.x + 1.8, top + 1, "|3", "register"),
+        Box(element.x + 2.6, top + 1, "o.elements", "port"),
+    ]
+    above[-1] = above[-1]._replace(x=after[-1].x)
+    wait = Box(above[1].x, top + 1, "numbers")
+    ports = [Box(above[3].x, n, word, "port") for n, word in enumerate(others)]
+    wires = [
+        *_line(*above),
+        Wire("i.a", wait.text),
+        Wire(wait.text, work),
+        Wire("|2", work),
+        *_line(element, *after),
+        *(Wire(port.text, first[0]) for port in ports),
+    ]
+    return svg(_named(*above, wait, element, *after, *ports), wires)
+
+
 PICTURES = {
     "multiplier": _straight("i.a, i.b", "unpack", "multiply", "|1", "round", "|2", "o.result"),
     "adder": _straight("i.a, i.b", "align", "add", "|1", "normalise,\nround", "|2", "o.result"),
@@ -186,10 +300,41 @@ PICTURES = {
         "|3",
         "o.result",
     ),
-    "mac": _mac(),
+    "convert": _straight(
+        "i.a, i.b",
+        "unpack,\nmultiply",
+        "|1",
+        "find leading\none, shift",
+        "|2",
+        "round,\nsaturate",
+        "|3",
+        "o.result",
+    ),
+    "quantize_power": _quantizer(["exponent,\nby the rule"], "subtract\nexponents"),
+    "quantize": _quantizer(
+        ["divide by\ntensor", "round\nto a scale", "scale x\ntensor"], "align,\ndivide", "i.tensor"
+    ),
+    "mac": _chain("multiply"),
+    "dot_exact": _chain("Booth digits,\nproducts", "tree of\nfull adders"),
+    "dot_fused": _fused(),
+    "dot_blocks": _blocks(),
     "systolic_ws": _array("i.activations", "w, i.partial", "o.sums", "weight held\na*w + north"),
     "systolic_os": _array("i.a", "i.b", "o.sums", "sum held\nsum += a*b"),
     "systolic_broadcast": _broadcast(),
+    "hadamard": _hadamard(),
+    "activation": _straight(
+        "i.a",
+        "cut off,\nlimit",
+        "|1",
+        "table:\nsegment",
+        "line",
+        "|2",
+        "times a",
+        "round",
+        "|3",
+        "o.result",
+    ),
+    "softmax": _softmax(),
 }
 
 if __name__ == "__main__":

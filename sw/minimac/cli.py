@@ -21,16 +21,16 @@ import typer
 
 from minimac.spec import (
     UNITS,
-    Adder,
     BlockFormat,
     Design,
-    Fma,
+    Dot,
     Format,
+    Mac,
     Minifloat,
-    Multiplier,
     Overflow,
     Rounding,
     SpecError,
+    Systolic,
     load_design,
     parse_format,
 )
@@ -660,7 +660,10 @@ def cost(
     ] = None,
     operands: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Codes a (M,K) and b (K,N) for the energy, as .npz."),
+        typer.Option(
+            metavar="FILE",
+            help="Codes a (M,K) and b (K,N), if there is b, for the energy, as .npz.",
+        ),
     ] = None,
     as_json: AsJson = False,
     changes: Changes = None,
@@ -712,43 +715,80 @@ def _print_conditions(found: dict[str, Any]) -> None:
         )
 
 
-def _read_operands(path: Path, design: Design) -> "tuple[NDArray[Any], NDArray[Any]]":
-    """Read two matrices of codes, and check that the design can take them."""
+def _read_operands(path: Path, design: Design) -> "tuple[Any, Any]":
+    """Read matrices of codes, and of scales, and check that the design can take them."""
     import numpy as np
 
+    from minimac.model import Blocks
+    from minimac.model import encode as encode_
     from minimac.model.operands import read_codes
 
+    formats = {name: fmt for name, fmt in design.operands.items() if name in ("a", "b")}
     try:
         with open(path, "rb") as file:
             archive = np.load(file, allow_pickle=False)
-            if not isinstance(archive, np.lib.npyio.NpzFile) or {"a", "b"} - {*archive.files}:
-                raise SpecError(f"{path}: must hold two arrays, a and b")
-            a, b = archive["a"], archive["b"]
+            if not isinstance(archive, np.lib.npyio.NpzFile) or formats.keys() - {*archive.files}:
+                arrays = "two arrays, a and b" if "b" in formats else "an array, a"
+                raise SpecError(f"{path}: must hold {arrays}")
+            found = {name: archive[name] for name in archive.files}
     except (SpecError, OSError):
         raise
     except Exception:  # zip, zlib, tokenizer, memory: a damaged archive has many faces
         raise SpecError(f"{path}: must be an .npz file of plain arrays") from None
-    for name, codes, fmt in (("a", a, design.a), ("b", b, design.b)):
-        if not isinstance(codes, np.ndarray):
+
+    def codes(name: str, fmt: Format) -> "NDArray[Any]":
+        array = found[name]
+        if not isinstance(array, np.ndarray):
             raise SpecError(f"{path}: must be an .npz file of plain arrays")
-        if codes.ndim != 2 or not codes.size or codes.dtype.kind not in "iu":
+        if array.ndim != 2 or not array.size or array.dtype.kind not in "iu":
             raise SpecError(
                 f"{path}: {name}: must be a matrix of integer codes, not "
-                f"{codes.dtype} of shape {codes.shape}"
+                f"{array.dtype} of shape {array.shape}"
             )
         try:
-            read_codes(fmt, codes, name)
+            read_codes(fmt, array, name)
         except ValueError as error:
             raise SpecError(f"{path}: {error}") from None
+        return array
+
+    a, *others = (codes(name, fmt) for name, fmt in formats.items())
+    if not others:
+        return a, np.zeros((a.shape[1], 1), np.int64)
+    (b,) = others
     if a.shape[1] != b.shape[0]:
         raise SpecError(f"{path}: a {a.shape} and b {b.shape} do not match along K")
-    chains = not isinstance(design, (Adder, Fma, Multiplier))
+    chains = isinstance(design, (Dot, Mac, Systolic))
     if chains and len(b) > design.accumulate.max_terms:
         raise SpecError(
             f"{path}: K must be at most accumulate.max_terms ({design.accumulate.max_terms}), "
             f"not {len(b)}"
         )
-    return a, b
+    if design.padding is None and isinstance(design, Dot) and len(b) % design.lanes:
+        raise SpecError(
+            f"{path}: K must fill transfers of {design.lanes} lanes, which {len(b)} does not"
+        )
+    placed: list[Any] = []
+    for (name, fmt), matrix in zip(formats.items(), (a, b), strict=True):
+        if not isinstance(fmt, BlockFormat):
+            placed.append(matrix)
+            continue
+        shape = [1, 1]
+        if fmt.size:
+            shape = list(matrix.shape)
+            shape[name == "a"] = -(-len(b) // fmt.size)
+        scale = f"{name}_scale"
+        scales = (
+            codes(scale, fmt.scale)
+            if scale in found
+            else np.full(shape, int(encode_(fmt.scale, 1.0)), np.int64)
+        )
+        if list(scales.shape) != shape:
+            raise SpecError(
+                f"{path}: {scale}: must be of shape {tuple(shape)}, a code of {fmt.scale.name} for "
+                f"each block, not {scales.shape}"
+            )
+        placed.append(Blocks(matrix, scales))
+    return placed[0], placed[1]
 
 
 @app.command()

@@ -14,8 +14,8 @@ from minimac.cost.netlist import flatten
 from minimac.cost.synthesis import synthesise
 from minimac.cost.technology import load_technology
 from minimac.model import matmul
-from minimac.rtl import describe, to_verilog
-from minimac.rtl.arrays import encoding, output_stationary, stationary, weight_stationary
+from minimac.rtl import describe, encoding, to_verilog
+from minimac.rtl.arrays import output_stationary, stationary, weight_stationary
 from minimac.spec import load_design
 
 EXACT = {"kind": "exact", "max_terms": 24}

@@ -82,7 +82,9 @@ def zero_always_positive(monkeypatch):
     """Sums and products of zero are +0."""
     convert = rtl.ToMinifloat
     monkeypatch.setattr(
-        rtl, "ToMinifloat", lambda *args, keeps_zero_sign: convert(*args, keeps_zero_sign=False)
+        rtl,
+        "ToMinifloat",
+        lambda *args, **options: convert(*args, **(options | {"keeps_zero_sign": False})),
     )
     return "product"
 

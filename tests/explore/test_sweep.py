@@ -102,7 +102,7 @@ def test_a_design_without_a_circuit(tmp_path):
     tree = {"name": "x", "unit": "mac", "a": "bf16", "b": "bf16", "out": "fp32"}
     (tmp_path / "x.yaml").write_text(json.dumps(tree | {"accumulate": "hopper_fp16"}))
     (tmp_path / "s.yaml").write_text("designs: [x.yaml]")
-    with pytest.raises(SpecError, match=r"x\.yaml: accumulate\.kind: no circuit for fused yet"):
+    with pytest.raises(SpecError, match=r"x\.yaml: accumulate\.kind: .* no circuit for fused"):
         load_sweep(tmp_path / "s.yaml")
 
 

@@ -11,8 +11,9 @@ from amaranth.sim import Simulator
 
 import oracle
 from minimac.rtl import create, plan
-from minimac.rtl.arrays.encoding import Booth, Encoder, Ent
-from minimac.rtl.arrays.heap import BitHeap
+from minimac.rtl.arrays.encoding import Encoder
+from minimac.rtl.encoding import Booth, Ent
+from minimac.rtl.heap import BitHeap
 from minimac.spec import SpecError, load_design, parse_format
 
 FIXED = ["uint5", "int4", "uint3", "s2.2", "int5:sym", "int3", "uint1"]

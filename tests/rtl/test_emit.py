@@ -73,6 +73,15 @@ def test_a_format_without_specials_has_no_logic_for_them():
     assert [f.get("special", {"width": 0})["width"] for f in fields] == [2, 1, 0]
 
 
+@pytest.mark.parametrize("reset", ["sync", "none"])
+def test_a_memory_starts_with_nothing(reset):
+    """What is read has been written; a block of values would be for FPGAs alone."""
+    tree = {"name": "x", "unit": "softmax", "a": "s4.3", "out": "u0.8", "length": 8}
+    text = to_verilog(load_design(tree | {"reset": reset}))
+    assert re.search(r"reg \[\d+:0\] memory \[15:0\];", text)
+    assert "initial" not in text
+
+
 def test_description():
     told = describe(design())
     assert told["module"] == "unit"
@@ -128,23 +137,38 @@ EXACT = {"kind": "exact"}
 KINDS = "exact, fixed, float, rounded"
 FUSED = {"kind": "fused", "group": 4, "frac_bits": 9}
 NO_CIRCUIT = [
-    ({"accumulate": FUSED}, f"accumulate.kind: no circuit for fused yet; use one of {KINDS}"),
+    (
+        {"accumulate": FUSED},
+        f"accumulate.kind: {{unit}} has no circuit for fused; use unit dot, or one of {KINDS}",
+    ),
     (
         {"accumulate": "hopper_fp16"},
-        f"accumulate.kind: no circuit for fused yet; use one of {KINDS}",
+        f"accumulate.kind: {{unit}} has no circuit for fused; use unit dot, or one of {KINDS}",
     ),
     (
         {"accumulate": {"kind": "fixed", "format": "int32", "chunk": 4, "outer": FUSED}},
-        f"accumulate.outer.kind: no circuit for fused yet; use one of {KINDS}",
+        (
+            "accumulate.outer.kind: {unit} has no circuit for fused; use unit dot, or one of "
+            f"{KINDS}"
+        ),
     ),
     *(
-        ({"out_round": mode}, f"out_round: no circuit for {mode} yet; use another mode")
+        (
+            {"out_round": mode},
+            (
+                f"out_round: {mode} is for unit convert; use another mode, or give out more bits "
+                "and convert behind"
+            ),
+        )
         for mode in ("sr_a", "sr_b", "sr_c")
     ),
     *(
         (
             {key: name, "accumulate": EXACT},
-            f"{key}: no circuit for {name} yet; use {element}, the format of its elements",
+            (
+                f"{key}: {{unit}} takes no blocks; use unit dot, or {element}, the format of their "
+                "elements"
+            ),
         )
         for key in ("a", "b")
         for name, element in (("mxfp4", "e2m1"), ("dfp16", "int16"))
@@ -157,5 +181,5 @@ NO_CIRCUIT = [
 def test_what_has_no_circuit_is_refused(unit, changes, message):
     refused = design(unit, **changes)  # a design, and no circuit
     for use in (plan, create, describe, to_verilog):
-        with pytest.raises(SpecError, match=f"^{re.escape(message)}$"):
+        with pytest.raises(SpecError, match=f"^{re.escape(message.format(unit=unit))}$"):
             use(refused)

@@ -45,14 +45,43 @@ DESIGNS = {
     "e3m0_mac": {"unit": "mac", "a": "e3m0", "accumulate": {"kind": "float", "width": 2}},
     "multiplier": {"unit": "multiplier", "a": "e4m3fn", "interface": "axi4stream"},
     "adder": {"unit": "adder", "a": "e5m2"},
+    "fma": {"unit": "fma", "a": "e4m3fn", "b": "e5m2"},
+    "convert": {
+        "unit": "convert",
+        "a": "bf16",
+        "out": "e5m2",
+        "out_round": "sr_a",
+        "random": "lfsr",
+    },
+    "rescale": {"unit": "convert", "a": "int16", "b": "bf16", "out": "int8", "reset": "none"},
+    "quantize": {"unit": "quantize", "a": "e5m2", "out": "mxfp4:size=4", "pipeline": 1},
+    "divide": {"unit": "quantize", "a": "e5m2", "out": "nvfp4:size=2:tensor=bf16"},
+    "hadamard": {"unit": "hadamard", "a": "e5m2", "lanes": 4, "pipeline": 1},
+    "softmax": {"unit": "softmax", "a": "e5m2", "length": 8, "interface": "axi4stream"},
+    "softmax_of_any": {"unit": "softmax", "a": "s4.3", "out": "u0.8", "length": 5, "reset": "none"},
+    "gelu": {"unit": "activation", "a": "bf16", "function": "gelu", "segments": 8, "pipeline": 2},
+    "exp": {"unit": "activation", "a": "fp16", "function": "exp", "segments": 8},
+    "tanh": {"unit": "activation", "a": "e4m3fn", "out": "s0.7", "function": "tanh"},
+    "dot_exact": {"unit": "dot", "a": "int4", "out": "int16", "accumulate": EXACT, "lanes": 4},
+    "dot_fused": {
+        "unit": "dot",
+        "a": "e4m3fn",
+        "b": "e5m2",
+        "accumulate": {"kind": "fused", "group": 4, "frac_bits": 13},
+    },
+    "dot_blocks": {"unit": "dot", "a": "mxfp4:size=4", "b": "mxint8:size=4"},
 }
+
+#: Units that do without ``b``.
+ALONE = {"convert", "quantize", "hadamard", "softmax", "activation"}
 
 
 @pytest.fixture(params=DESIGNS, scope="module")
 def made(request, tmp_path_factory):
     """A design and the file of its Verilog."""
     fields = {"unit": "systolic", "out": "bf16", **DESIGNS[request.param]}
-    fields.setdefault("b", fields["a"])
+    if fields["unit"] not in ALONE:
+        fields.setdefault("b", fields["a"])
     if fields["unit"] == "systolic":
         fields["array"] = {"rows": 2, "columns": 3}
     design = load_design({"name": request.param, **fields})

@@ -40,7 +40,9 @@ KEYS = (
     "pipeline, technology, clock_mhz, normalizer, interface, reset, clock_enable, a, b, out, "
     "accumulate, product, out_round, out_overflow, within, name, array"
 )
-UNIT_WORDS = "mac, multiplier, adder, fma, systolic"
+UNIT_WORDS = (
+    "mac, multiplier, adder, fma, systolic, convert, quantize, dot, hadamard, activation, softmax"
+)
 KINDS = "exact, fixed, rounded, float, fused"
 MODES = "'rne', 'rna', 'truncate', 'up', 'down', 'odd', 'sr_a', 'sr_b' or 'sr_c'"
 NORMAL = "exact, none or approx(k,l) with k and l at least 1"
@@ -749,7 +751,7 @@ def some_design(rng):
     a = rng.choice(operands)
     tree = {
         "name": "d" + str(rng.randrange(1000)),
-        "unit": rng.choice(["systolic", "mac", "systolic", "mac", *UNITS]),
+        "unit": rng.choice([*["systolic", "mac"] * 5, *UNITS]),
         "a": a,
         "b": rng.choice([a, a, rng.choice(operands)]),
         "out": rng.choice(OUTS),
@@ -767,6 +769,7 @@ def some_design(rng):
         "pipeline": ["auto", 0, 1],
         "technology": ["asap7"],
         "clock_mhz": [1, 2.5, 1000.0],
+        "normalizer": ["counter", "anticipator"],
     }
     for key, values in choices.items():
         if rng.random() < 0.3:
@@ -774,7 +777,35 @@ def some_design(rng):
             tree[key] = str(value) if isinstance(value, str) else value
     if tree["unit"] == "systolic" and rng.random() < 0.5:
         tree["array"] = {"rows": rng.randrange(1, 9)}
+    tree |= own_keys(tree["unit"], rng)
+    # Of one operand, and nothing to add up, but for those that are to be refused.
+    single = "accumulate", "product", "b"
+    left_out = {"quantize": single, "hadamard": single, "activation": single, "softmax": single}
+    left_out |= dict.fromkeys(("multiplier", "adder", "fma", "convert"), single[:2])
+    for key in left_out.get(tree["unit"], ()):
+        if rng.random() < 0.95:
+            tree.pop(key, None)
+    if tree["unit"] == "quantize":
+        tree["out"] = rng.choice(BLOCKS)
     return tree
+
+
+def own_keys(unit, rng):
+    """Keys that only some units have, with values that may or may not do."""
+    choices = {
+        "dot": {"lanes": [1, 8, 16, 32, 64]},
+        "hadamard": {"lanes": [2, 3, 16, 128, 256]},
+        "activation": {
+            "function": ["relu", "gelu", "silu", "sigmoid", "tanh", "exp"],
+            "segments": [8, 16, 24],
+            "fraction": [8, 12, 21],
+        },
+        "softmax": {"length": [1, 100, 1 << 17], "mantissa": [5, 8, 16]},
+        "convert": {"random": ["port", "lfsr"], "random_bits": [0, 1, 32], "seed": [0, 7]},
+    }
+    choices["quantize"] = choices["convert"]
+    keys = choices.get(unit, {}).items()
+    return {key: rng.choice(values) for key, values in keys if rng.random() < 0.4}
 
 
 def test_random_designs_are_read_back(tmp_path, seed):
@@ -783,7 +814,13 @@ def test_random_designs_are_read_back(tmp_path, seed):
     path = tmp_path / "d.yaml"
     seen = set()
     complaints = set()
-    for _ in range(1000):
+    kinds = {sub.kind for sub in Accumulation.__subclasses__()}
+    wanted = kinds | {f"outer {kind}" for kind in kinds} | {*map(str, Product)} | {"within"}
+    wanted |= {"Minifloat", "FixedPoint", "Codebook", "KHot", "BlockFormat", "ExponentOnly"}
+    wanted |= {*Rounding, *UNITS}
+    for trial in range(5000):
+        if trial >= 1000 and seen >= wanted:
+            break
         try:
             design = load_design(some_design(rng))
         except SpecError as error:
@@ -796,14 +833,12 @@ def test_random_designs_are_read_back(tmp_path, seed):
         assert again.as_dict() == design.as_dict()
         assert len(design.summary()) < 400
         acc = design.accumulate
+        seen |= {design.unit}
         seen |= {acc.kind, str(design.product), type(design.a).__name__, design.out_round}
         seen |= {f"outer {acc.outer.kind}"} if acc.kind == "fixed" and acc.outer else set()
         seen |= {"within"} if isinstance(design.within, FusedAccumulation) else set()
-    kinds = {sub.kind for sub in Accumulation.__subclasses__()}
-    assert seen >= kinds | {f"outer {kind}" for kind in kinds} | {*map(str, Product)} | {"within"}
-    assert seen >= {"Minifloat", "FixedPoint", "Codebook", "KHot", "BlockFormat", "ExponentOnly"}
-    assert seen >= {*Rounding}
+    assert seen >= wanted
+    keys = "accumulate|product|a|b|out|within|out_round|out_overflow|pipeline|normalizer"
+    own = "lanes|function|segments|fraction|length|mantissa|random|random_bits|seed"
     for said in complaints:
-        assert re.fullmatch(
-            "(accumulate|product|a|b|out|within|out_overflow|pipeline)[a-z._]*: .+", said
-        )
+        assert re.fullmatch(rf"({keys}|{own})[a-z._]*: .+", said)

@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any
 
-from amaranth.hdl import Const, Module, Value
+from amaranth.hdl import Const, Module, ShapeLike, Value
 from amaranth.lib import data
 
 from minimac.rtl.delay import Delays, Section
@@ -19,7 +19,7 @@ from minimac.rtl.pipeline import Pipeline
 from minimac.rtl.product import special_bits
 from minimac.spec import Arithmetic
 
-__all__ = ["Accumulator", "Fraction", "Integer"]
+__all__ = ["Accumulator", "Fraction", "Integer", "Scaled", "State"]
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,9 @@ class Fraction:
     normal_from : int, optional
         ``exponent`` from which on a magnitude other than zero has its top bit set; None if it may
         be clear at any.
+    loose_to : int, optional
+        Greatest exponent of a top bit that may be clear in a magnitude other than zero; None if it
+        may be at any.
     """
 
     sign: Value
@@ -45,6 +48,7 @@ class Fraction:
     base: int
     max_exp: int
     normal_from: int | None = None
+    loose_to: int | None = None
 
 
 @dataclass(frozen=True)
@@ -55,8 +59,28 @@ class Integer:
     lsb_exp: int
 
 
-class Accumulator(ABC):
-    """One kind of accumulation in hardware.
+@dataclass(frozen=True)
+class Scaled:
+    """A finite value in two's complement, with an exponent: ``lsbs * 2**(lsb_exp + exponent)``.
+
+    Attributes
+    ----------
+    lsbs, exponent : Value
+        The exponent is unsigned.
+    lsb_exp : int
+        What ``exponent`` counts from.
+    reach : int
+        Greatest ``exponent``.
+    """
+
+    lsbs: Value
+    exponent: Value
+    lsb_exp: int
+    reach: int
+
+
+class State(ABC):
+    """A sum in hardware, as it is before it is rounded.
 
     Parameters
     ----------
@@ -79,7 +103,54 @@ class Accumulator(ABC):
     @property
     @abstractmethod
     def state_layout(self) -> data.StructLayout:
-        """Layout of the state of a chain; all zero is the state before the first product."""
+        """Layout of the sum; all zero is the state before the first product of a chain."""
+
+    @abstractmethod
+    def fraction(self, m: Module, state: data.View) -> Fraction:
+        """Present a state as sign, magnitude and exponent."""
+
+    def special(self, m: Module, state: data.View) -> Value:
+        """Return what tells NaN and infinities of a state, ``special_bits`` wide."""
+        return state.special if self.special_bits else Const(0, 0)
+
+    def code(self, m: Module, state: data.View) -> Value | None:
+        """Present a state as a code of ``spec.out``, if it holds one and no foot is needed."""
+        return None
+
+    def integer(self, m: Module, state: data.View) -> Integer | None:
+        """Present a state in two's complement, if it is an integer of moderate width."""
+        return None
+
+    def scaled(self, m: Module, state: data.View) -> Scaled | None:
+        """Present a state in two's complement with an exponent, if it is kept like that."""
+        return None
+
+    def with_special(self, fields: dict[str, Any]) -> data.StructLayout:
+        """Return a layout of these fields, and of ``special`` if there is any."""
+        return data.StructLayout(
+            fields | ({"special": self.special_bits} if self.special_bits else {})
+        )
+
+    def take_special(self, target: data.View, *sources: Any) -> list[Any]:
+        """Return the assignment of the OR of the sources' ``special``, if there is any."""
+        if not self.special_bits:
+            return []
+        values = [x.special if isinstance(x, data.View) else x for x in sources]
+        return [target.special.eq(functools.reduce(operator.or_, values))]
+
+
+class Accumulator(State):
+    """One kind of accumulation in hardware, with the state of its chain."""
+
+    @property
+    def operands(self) -> dict[str, ShapeLike]:
+        """Shapes of the operands of a step: a code of each format."""
+        return {"a": self.spec.a.width, "b": self.spec.b.width}
+
+    @property
+    def operand_meaning(self) -> dict[str, str]:
+        """What each operand stands for, for the description of an interface."""
+        return {"a": f"code of {self.spec.a.name}", "b": f"code of {self.spec.b.name}"}
 
     @property
     @abstractmethod
@@ -97,8 +168,8 @@ class Accumulator(ABC):
         """Return the pieces of a step between the places for registers, the last ends a step."""
 
     @abstractmethod
-    def multiply(self, m: Module, pipe: Pipeline, a: Value, b: Value) -> data.View:
-        """Multiply two codes; the result is of the kind's own layout."""
+    def multiply(self, m: Module, pipe: Pipeline, a: Any, b: Any) -> data.View:
+        """Multiply the operands; the result is of the kind's own layout."""
 
     @abstractmethod
     def step(self, m: Module, pipe: Pipeline, state: data.View, product: data.View) -> data.View:
@@ -119,32 +190,3 @@ class Accumulator(ABC):
     def finish_ps(self, delays: Delays) -> float:
         """Estimate the delay of :meth:`finish`, in ps."""
         return 0.0
-
-    @abstractmethod
-    def fraction(self, m: Module, state: data.View) -> Fraction:
-        """Present a state as sign, magnitude and exponent."""
-
-    def special(self, m: Module, state: data.View) -> Value:
-        """Return what tells NaN and infinities of a state, ``special_bits`` wide."""
-        return state.special if self.special_bits else Const(0, 0)
-
-    def code(self, m: Module, state: data.View) -> Value | None:
-        """Present a state as a code of ``spec.out``, if it holds one and no foot is needed."""
-        return None
-
-    def integer(self, m: Module, state: data.View) -> Integer | None:
-        """Present a state in two's complement, if it is an integer of moderate width."""
-        return None
-
-    def with_special(self, fields: dict[str, Any]) -> data.StructLayout:
-        """Return a layout of these fields, and of ``special`` if there is any."""
-        return data.StructLayout(
-            fields | ({"special": self.special_bits} if self.special_bits else {})
-        )
-
-    def take_special(self, target: data.View, *sources: Any) -> list[Any]:
-        """Return the assignment of the OR of the sources' ``special``, if there is any."""
-        if not self.special_bits:
-            return []
-        values = [x.special if isinstance(x, data.View) else x for x in sources]
-        return [target.special.eq(functools.reduce(operator.or_, values))]

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from amaranth.hdl import Cat, Const, Shape, Value
 
 from minimac.rtl.lookup import look_up
-from minimac.rtl.operand import integer, integers, shape_of
+from minimac.rtl.operand import counts_as_fixed, integer, integers, shape_of
 from minimac.spec import FixedPoint, Format, KHot
 
-__all__ = ["Addend", "is_binary", "multiply_fixed"]
+__all__ = ["Addend", "is_binary", "multiply_fixed", "takes_multiplier"]
 
 # Bits of a pair of codes up to which a table is smaller than a multiplier: elements of int3 x int3
 # by 10 to 14 %, of int2 x int4 by 2 to 4 % (sky130 and asap7). Of int4 and a codebook of 3 bits it
@@ -72,6 +72,13 @@ def multiply_fixed(x: Format, a: Value, y: Format, b: Value) -> Addend:
     return Addend(integer(x, a) * integer(y, b), Const(0, 1))
 
 
+def takes_multiplier(x: Format, y: Format) -> bool:
+    """Whether codes of fixed point are multiplied by a multiplier, and not by something smaller."""
+    if not (isinstance(x, FixedPoint) and isinstance(y, FixedPoint)):
+        return False
+    return x.width + y.width > _TABLE_BITS and not (_is_ternary(x) or _is_ternary(y))
+
+
 def _rank(fmt: Format) -> int:
     """Order operands: the one that spares the other a multiplier comes second."""
     return 2 if _is_ternary(fmt) else int(isinstance(fmt, KHot) and fmt.digits == 1)
@@ -79,7 +86,7 @@ def _rank(fmt: Format) -> int:
 
 def is_binary(fmt: Format) -> bool:
     """Whether all values are 1 or -1, in their unit."""
-    return set(integers(fmt) or [0]) <= {-1, 1, None}
+    return counts_as_fixed(fmt) and set(integers(fmt) or [0]) <= {-1, 1, None}
 
 
 def _is_ternary(fmt: Format) -> bool:

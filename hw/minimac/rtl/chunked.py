@@ -8,7 +8,7 @@ from amaranth.lib import data
 from minimac.rtl.accumulator import Accumulator, Fraction
 from minimac.rtl.delay import Delays, Section
 from minimac.rtl.fixed import FixedAccumulator
-from minimac.rtl.pipeline import Pipeline
+from minimac.rtl.pipeline import Pipeline, Prefixed
 from minimac.spec import Arithmetic, FixedAccumulation, FixedPoint, Implementation
 
 __all__ = ["ChunkTerms", "ChunkedAccumulator"]
@@ -78,13 +78,6 @@ class ChunkTerms(Arithmetic, Implementation):
     def has_infinities(self) -> bool:
         """Whether a chain can become infinite."""
         return self.whole.has_infinities
-
-
-class _Apart(Pipeline):
-    """A pipeline in which the places of the outer accumulation have names of their own."""
-
-    def cut(self, m: Module, place: str, value: data.View) -> data.View:
-        return super().cut(m, _outer(place), value)
 
 
 class ChunkedAccumulator(Accumulator):
@@ -181,7 +174,7 @@ class ChunkedAccumulator(Accumulator):
             held.outer.eq(outer),
             held.full.eq(full),
         ]
-        added = self._add(m, _Apart(pipe.cuts, pipe.step), complete, outer)
+        added = self._add(m, Prefixed(pipe, _outer("")), complete, outer)
         # What the outer step does not touch takes as long.
         for place in pipe.cuts:
             if place.startswith(_outer("")):

@@ -1,10 +1,13 @@
-"""Units that do one operation on each transfer: multiply, add, multiply and add."""
+"""Units that do one operation on each transfer: multiply, add, multiply and add, convert."""
+
+from typing import Any
 
 from amaranth.hdl import Cat, Const, Fragment, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from minimac.rtl.delay import Delays, Section, place_registers
+from minimac.rtl.lfsr import shift_register
 from minimac.rtl.operand import (
     unpack,
 )
@@ -16,14 +19,18 @@ from minimac.rtl.tofixed import ToFixed
 from minimac.rtl.tominifloat import ToMinifloat
 from minimac.spec import (
     Adder,
+    Convert,
     FixedPoint,
     Fma,
+    Lfsr,
     Minifloat,
     Multiplier,
     SpecError,
 )
 
-__all__ = ["ElementwisePlan", "ElementwiseUnit", "Operation"]
+__all__ = ["ElementwisePlan", "ElementwiseUnit", "Operation", "StreamedUnit"]
+
+Elementwise = Multiplier | Adder | Fma | Convert
 
 
 class ElementwisePlan:
@@ -39,8 +46,9 @@ class ElementwisePlan:
         Members of the unit.
     """
 
-    def __init__(self, design: Multiplier | Adder | Fma) -> None:
+    def __init__(self, design: Elementwise) -> None:
         self.design = design
+        self.random_bits = design.random_bits if isinstance(design, Convert) else None
         self.accumulator = operation_for(design)
         delays = Delays(design.technology)
         sections = self._sections(delays)
@@ -59,16 +67,32 @@ class ElementwisePlan:
             register_ps=delays.register,
         )
         self.latency = len(self.cuts) + 1
-        self.operands = {"a": design.a, "b": design.b}
-        if isinstance(design, Fma):
-            self.operands["c"] = design.out
+        if isinstance(design, Convert):
+            self.operands = design.operands
+        else:
+            third = {"c": design.out} if isinstance(design, Fma) else {}
+            self.operands = {"a": design.a, "b": design.b} | third
         payload = {name: fmt.width for name, fmt in self.operands.items()}
+        if self.random_bits and not self.lfsrs:
+            payload["random"] = self.random_bits
         self.signature = wiring.Signature(
             {
                 "i": In(stream.Signature(data.StructLayout(payload))),
                 "o": Out(stream.Signature(data.StructLayout({"result": design.out.width}))),
             }
         )
+
+    @property
+    def lfsrs(self) -> list[Lfsr]:
+        """Where random bits come from, if not from a port."""
+        lfsr = self.design.lfsr if isinstance(self.design, Convert) else None
+        return [lfsr] if lfsr else []
+
+    @property
+    def inputs(self) -> dict[str, int]:
+        """Widths of what an operation takes, random bits among them wherever they come from."""
+        random = {"random": self.random_bits} if self.random_bits else {}
+        return {name: fmt.width for name, fmt in self.operands.items()} | random
 
     def _sections(self, delays: Delays) -> tuple[Section, ...]:
         sections = self.accumulator.sections(delays)
@@ -85,19 +109,26 @@ class ElementwisePlan:
         if isinstance(self.accumulator, (RoundedAccumulator, SumOfCodes)):
             return None
         if isinstance(out, Minifloat):
-            return ToMinifloat(design, out, self.accumulator, keeps_zero_sign=True)
+            return ToMinifloat(
+                design, out, self.accumulator, keeps_zero_sign=True, random_bits=self.random_bits
+            )
         assert isinstance(out, FixedPoint)
-        return ToFixed(design, out, self.accumulator)
+        return ToFixed(design, out, self.accumulator, random_bits=self.random_bits)
 
     def build(self, m: Module, *, step: Value, operands: dict[str, Value]) -> Value:
         """Add the hardware to a module; return the code of the result."""
         pipe = Pipeline(self.cuts, step)
-        result = self.accumulator.multiply(m, pipe, operands["a"], operands["b"])
+        result = self.accumulator.multiply(m, pipe, operands["a"], operands.get("b"))
         if isinstance(self.accumulator, RoundedAccumulator):
             return self._add_to(m, pipe, self.accumulator, operands["c"], result)
         conversion = self._conversion()
-        code: Value = conversion.build(m, pipe, result) if conversion else result.code
-        return code
+        if conversion is None:
+            return result.code
+        random = operands.get("random")
+        if random is not None:
+            for section in self.accumulator.sections(Delays(self.design.technology)):
+                random = pipe.cut(m, section.place, random)
+        return conversion.build(m, pipe, result, random)
 
     def _add_to(
         self,
@@ -130,8 +161,10 @@ class ElementwisePlan:
     def meaning(self) -> dict[str, dict[str, str]]:
         """What each field of each port stands for."""
         words = {Multiplier: "a * b", Adder: "a + b", Fma: "a * b + c"}
+        words[Convert] = " * ".join(self.operands)
+        random = {"random": "random bits, all values alike"}
         return {
-            "i": {name: f"code of {fmt.name}" for name, fmt in self.operands.items()},
+            "i": {name: f"code of {fmt.name}" for name, fmt in self.operands.items()} | random,
             "o": {
                 "result": f"code of {self.design.out.name}: {words[type(self.design)]}, "
                 "rounded once"
@@ -152,15 +185,19 @@ class ElementwisePlan:
         """Create the hardware."""
         return ElementwiseUnit(self.design, outline)
 
+    def create_element(self) -> "Operation":
+        """Create what is between the streams."""
+        return Operation(self.design)
+
 
 class Operation(wiring.Component):
-    """A product, a sum, or a fused multiply-add, rounded once: combinational, or a pipeline.
+    """A product, a sum, a fused multiply-add or a number, rounded once: logic, or a pipeline.
 
     For use in somebody's datapath; :class:`ElementwiseUnit` is the same between streams.
 
     Parameters
     ----------
-    design : Multiplier or Adder or Fma
+    design : Multiplier, Adder, Fma or Convert
         What is computed, and ``pipeline``: the number of register stages inside.
 
     Members
@@ -168,7 +205,9 @@ class Operation(wiring.Component):
     step : ``In(1)``
         Whether the registers move in this cycle; only if there are any.
     a, b, c : ``In(width)``
-        Codes of the operands; ``c`` only of an ``fma``.
+        Codes of the operands; ``c`` only of an ``fma``, ``b`` perhaps not of a ``convert``.
+    random : ``In(design.random_bits)``
+        Random bits; only with a stochastic ``design.out_round``.
     result : ``Out(design.out.width)``
         Code of the result, as many cycles later as there are register stages.
 
@@ -183,9 +222,9 @@ class Operation(wiring.Component):
     >>> text = rtlil.convert(adder)  # or make it a submodule of yours
     """
 
-    def __init__(self, design: Multiplier | Adder | Fma) -> None:
+    def __init__(self, design: Elementwise) -> None:
         self.plan = ElementwisePlan(design)
-        members = {name: In(fmt.width) for name, fmt in self.plan.operands.items()}
+        members = {name: In(width) for name, width in self.plan.inputs.items()}
         members |= {"result": Out(design.out.width)}
         super().__init__(members | ({} if self.COMBINATIONAL else {"step": In(1)}))
 
@@ -197,19 +236,60 @@ class Operation(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         step = Const(1) if self.COMBINATIONAL else self.step
-        operands = {name: getattr(self, name) for name in self.plan.operands}
+        operands = {name: getattr(self, name) for name in self.plan.inputs}
         m.d.comb += self.result.eq(self.plan.build(m, step=step, operands=operands))
         return m
 
 
-class ElementwiseUnit(wiring.Component):
+class StreamedUnit(wiring.Component):
+    """A datapath between streams, whose stages all move, or none does.
+
+    Parameters
+    ----------
+    planned : ElementwisePlan or the like
+        Its ``create_element`` makes the datapath: ports named like the fields of ``i`` and of
+        ``o``; ``step`` if there are ``cuts``; ``random`` from ``lfsrs`` if there are any.
+    outline : Outline, optional
+        Where the datapath comes from.
+    """
+
+    def __init__(self, planned: Any, outline: Outline | None = None) -> None:
+        self.outline = outline or Outline()
+        self.plan = planned
+        super().__init__(planned.signature)
+
+    def elaborate(self, platform):
+        m = Module()
+        element = self.outline.part(m, "element", "element", self.plan.create_element)
+
+        # Every stage moves, or none does. Only `valid` needs a reset value.
+        step = Signal()
+        m.d.comb += [step.eq(~self.o.valid | self.o.ready), self.i.ready.eq(step)]
+        if self.plan.cuts:
+            m.d.comb += element.step.eq(step)
+        for name, _ in self.i.p.shape():
+            m.d.comb += Value.cast(getattr(element, name)).eq(Value.cast(self.i.p[name]))
+        if self.plan.lfsrs:
+            taken = step & self.i.valid
+            random = [shift_register(m, lfsr, taken) for lfsr in self.plan.lfsrs]
+            m.d.comb += Value.cast(element.random).eq(Cat(*random))
+        in_flight = Signal(len(self.plan.cuts))
+        with m.If(step):
+            m.d.sync += Cat(in_flight, self.o.valid).eq(Cat(self.i.valid, in_flight))
+            for name, _ in self.o.p.shape():
+                result = Value.cast(getattr(element, name))
+                m.d.sync += Value.cast(self.o.p[name]).eq(result)
+        return m
+
+
+class ElementwiseUnit(StreamedUnit):
     """An operation on each transfer of a stream.
 
     One transfer is accepted per cycle. While ``o`` is stalled everything stands still.
 
     Parameters
     ----------
-    design : Multiplier or Adder or Fma
+    design : Multiplier, Adder, Fma or Convert
         The unit.
     outline : Outline, optional
         Where the operation comes from.
@@ -217,32 +297,11 @@ class ElementwiseUnit(wiring.Component):
     Members
     -------
     i : ``In(stream.Signature(...))``
-        ``a``, ``b``, and of an ``fma`` ``c``: codes of the operands.
+        ``a``, ``b``, and of an ``fma`` ``c``: codes of the operands; of a ``convert`` perhaps no
+        ``b``, and perhaps ``random``.
     o : ``Out(stream.Signature(...))``
         ``result``: code of the result.
     """
 
-    def __init__(self, design: Multiplier | Adder | Fma, outline: Outline | None = None) -> None:
-        self.design = design
-        self.outline = outline or Outline()
-        self.plan = ElementwisePlan(design)
-        super().__init__(self.plan.signature)
-
-    def elaborate(self, platform):
-        m = Module()
-        element = self.outline.part(m, "element", "element", lambda: Operation(self.design))
-
-        # Every stage moves, or none does. Only `valid` needs a reset value.
-        step = Signal()
-        m.d.comb += [step.eq(~self.o.valid | self.o.ready), self.i.ready.eq(step)]
-        if self.plan.cuts:
-            m.d.comb += element.step.eq(step)
-        for name in self.plan.operands:
-            m.d.comb += getattr(element, name).eq(self.i.p[name])
-        in_flight = Signal(len(self.plan.cuts))
-        with m.If(step):
-            m.d.sync += [
-                Cat(in_flight, self.o.valid).eq(Cat(self.i.valid, in_flight)),
-                self.o.p.result.eq(element.result),
-            ]
-        return m
+    def __init__(self, design: Elementwise, outline: Outline | None = None) -> None:
+        super().__init__(ElementwisePlan(design), outline)

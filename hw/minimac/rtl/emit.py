@@ -1,11 +1,13 @@
 """From designs to components and Verilog."""
 
-import os
 import re
+import subprocess
+import sys
+import tempfile
 from collections.abc import Sequence
 from importlib.metadata import version
+from pathlib import Path
 
-from amaranth._toolchain.yosys import find_yosys
 from amaranth.lib import wiring
 
 from minimac.rtl.outline import Outline
@@ -15,7 +17,14 @@ from minimac.spec import Design
 
 __all__ = ["create", "to_verilog"]
 
-_CHOICE = "AMARANTH_USE_YOSYS"
+# Yosys in a process of its own: it prints, and ends its process when something is wrong.
+_CHILD = """\
+import sys
+from pyosys import libyosys
+design = libyosys.Design()
+for line in sys.stdin.read().splitlines():
+    libyosys.run_pass(f"tee -q {line}", design)
+"""
 
 #: What `verilator -Wall` may find, and why.
 _WAIVERS = {
@@ -58,8 +67,10 @@ def to_verilog(design: Design) -> str:
     texts = [
         text if name == design.name else _fields_alone(text) for name, text in outline.texts.items()
     ]
-    # Values from the start and a reset would be two ways to the same; standard cells have one.
+    # Values from the start and a reset would be two ways to the same; standard cells have one. A
+    # memory has neither: no unit gives out a word that it has not written.
     finish = [] if design.reset == "none" else ["attrmap -remove init"]
+    finish.append("delete t:$meminit_v2")
     return _header(design) + _verilog("\n".join(texts), finish)
 
 
@@ -102,11 +113,13 @@ def _fields_alone(module: str) -> str:
 def _verilog(rtlil_text: str, finish: Sequence[str]) -> str:
     """Convert RTLIL to Verilog: assignments and registers, no ``always @*``.
 
-    Amaranth's own conversion keeps conditions as ``always @*``. Those that depend on nothing but
+    By the same Yosys that designs are mapped with, native: the one that comes with Amaranth is
+    compiled for WebAssembly, and took 20 times as long with dot products of many lanes. Amaranth's
+    own conversion keeps conditions as ``always @*``. Those that depend on nothing but
     what is constant at first never run in an event-driven simulator, and their outputs stay X.
     """
     script = [
-        f"read_rtlil <<rtlil\n{rtlil_text}\nrtlil",
+        "read_rtlil design.il",
         "proc -norom",
         "opt_clean",
         "opt_dff",  # enables and resets as people write them
@@ -118,17 +131,22 @@ def _verilog(rtlil_text: str, finish: Sequence[str]) -> str:
         "opt_expr",
         *finish,
         "opt_clean -purge",
-        "write_verilog -noattr",
+        "write_verilog -noattr design.v",
     ]
-    # Amaranth comes with the program, but offers no public way to find it.
-    asked = os.environ.get(_CHOICE)
-    os.environ[_CHOICE] = "builtin"  # equal designs give equal text, whatever else is installed
-    try:
-        text: str = find_yosys(lambda found: found >= (0, 40)).run(["-q", "-"], "\n".join(script))
-    finally:
-        del os.environ[_CHOICE]
-        if asked is not None:
-            os.environ[_CHOICE] = asked
+    with tempfile.TemporaryDirectory(prefix="minimac-") as name:
+        folder = Path(name)
+        (folder / "design.il").write_text(rtlil_text, encoding="utf-8")
+        done = subprocess.run(
+            [sys.executable, "-c", _CHILD],
+            input="\n".join(script),
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode:
+            raise RuntimeError(f"Yosys failed: {(done.stdout + done.stderr)[-2000:]}")
+        text = (folder / "design.v").read_text(encoding="utf-8")
     for written, better in _BETTER.items():
         text = text.replace(written, better)
     return text

@@ -7,7 +7,7 @@ from minimac.rtl.accumulator import Accumulator, Fraction, Integer
 from minimac.rtl.delay import Delays, Section
 from minimac.rtl.operand import counts_as_fixed
 from minimac.rtl.pipeline import Pipeline
-from minimac.rtl.product import float_product, integer_addend, unit_of_products
+from minimac.rtl.product import FloatProduct, float_product, integer_addend, unit_of_products
 from minimac.rtl.shift import widen
 from minimac.spec import Product
 
@@ -20,7 +20,7 @@ class ExactAccumulator(Accumulator):
     @property
     def state_layout(self) -> data.StructLayout:
         """``sum``: two's complement, in units of ``2**unit_of_products(spec)``."""
-        return self.with_special({"sum": signed(self._bits(self.spec.sum_bits))})
+        return self.with_special({"sum": signed(self.bits(self.spec.sum_bits))})
 
     @property
     def meaning(self) -> dict[str, str]:
@@ -28,12 +28,12 @@ class ExactAccumulator(Accumulator):
         unit = f"two's complement, in units of 2**{unit_of_products(self.spec)}"
         return {"sum": unit} | self.special_meaning
 
-    def _bits(self, in_lsbs: int) -> int:
+    def bits(self, in_lsbs: int) -> int:
         """Width of an integer in units of products, of its width in those of ``spec.lsb_exp``."""
         return max(in_lsbs - (unit_of_products(self.spec) - self.spec.lsb_exp), 1)
 
     @property
-    def _is_integer(self) -> bool:
+    def is_integer(self) -> bool:
         """Whether all products are of fixed-point values."""
         return counts_as_fixed(self.spec.a) and counts_as_fixed(self.spec.b)
 
@@ -45,10 +45,10 @@ class ExactAccumulator(Accumulator):
         else:
             multiply = 2 * delays.adder(spec.a.width)
         product = Section("multiply", delays.gates(1) + multiply, True)
-        add = Section("", delays.adder(self._bits(spec.sum_bits)))
-        if self._is_integer:
+        add = Section("", delays.adder(self.bits(spec.sum_bits)))
+        if self.is_integer:
             return product, add
-        shift = delays.shifter(self._bits(spec.bits_for(1))) + delays.gates(1)
+        shift = delays.shifter(self.bits(spec.bits_for(1))) + delays.gates(1)
         return product, Section("align", shift, True), add
 
     def multiply(self, m: Module, pipe: Pipeline, a: Value, b: Value) -> data.View:
@@ -57,17 +57,21 @@ class ExactAccumulator(Accumulator):
         A negative product is complemented, and the one that it lacks is left to the sum.
         """
         spec = self.spec
-        bits = self._bits(spec.bits_for(1))
         addend = integer_addend(spec, a, b)
-        carries = int(addend is None or not isinstance(addend.carry, Const))
-        aligned = Signal(self.with_special({"addend": signed(bits), "carry": carries}))
         if addend is not None:
-            m.d.comb += aligned.addend.eq(addend.value)
+            bits, carries = self.bits(spec.bits_for(1)), not isinstance(addend.carry, Const)
+            product = Signal(self.with_special({"addend": signed(bits), "carry": int(carries)}))
+            m.d.comb += product.addend.eq(addend.value)
             if carries:
-                m.d.comb += aligned.carry.eq(addend.carry)
-            return pipe.cut(m, "multiply", aligned)
+                m.d.comb += product.carry.eq(addend.carry)
+            return pipe.cut(m, "multiply", product)
+        return self.enter(m, pipe, float_product(spec, a, b))
 
-        product = float_product(spec, a, b)
+    def enter(self, m: Module, pipe: Pipeline, product: FloatProduct) -> data.View:
+        """Shift a product that is not an integer to its place in the fixed-point sum."""
+        spec = self.spec
+        bits = self.bits(spec.bits_for(1))
+        aligned = Signal(self.with_special({"addend": signed(bits), "carry": 1}))
         reach = product.most - product.least
         raw = Signal(
             self.with_special(
@@ -113,7 +117,7 @@ class ExactAccumulator(Accumulator):
         spec, unit = self.spec, unit_of_products(self.spec)
         # The most negative sum may need a bit more of magnitude than the largest one.
         low = -spec.product_range[0] * spec.accumulate.max_terms >> unit - spec.lsb_exp
-        bits = max(self._bits(spec.sum_bits) - 1, 1, low.bit_length())
+        bits = max(self.bits(spec.sum_bits) - 1, 1, low.bit_length())
         magnitude = Signal(bits)
         m.d.comb += magnitude.eq(Mux(state.sum < 0, -state.sum, state.sum))
         top = unit + bits - 1

@@ -5,13 +5,14 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from minimac.rtl.accumulator import Accumulator
+from minimac.rtl.coded import CodedAccumulator
 from minimac.rtl.delay import Delays, Section, place_registers, stages_ps
 from minimac.rtl.kinds import accumulator_for
 from minimac.rtl.multiplyadd import MultiplyAddPlan
 from minimac.rtl.pipeline import Pipeline
 from minimac.rtl.tofixed import ToFixed
 from minimac.rtl.tominifloat import ToMinifloat
-from minimac.spec import Design, FixedPoint, Minifloat, RoundedAccumulation
+from minimac.spec import Design, FixedPoint, Minifloat
 
 __all__ = ["Foot", "FootPlan"]
 
@@ -96,8 +97,8 @@ class FootPlan:
     def _conversion(self, accumulator: Accumulator) -> ToMinifloat | ToFixed:
         design, out = self.design, self.design.out
         if isinstance(out, Minifloat):
-            rounded = isinstance(accumulator.spec.accumulate, RoundedAccumulation)
-            keeps = self.keeps_zero_sign or rounded  # such a chain may end in -0
+            # A chain of codes may end in -0.
+            keeps = self.keeps_zero_sign or isinstance(accumulator, CodedAccumulator)
             return ToMinifloat(design, out, accumulator, keeps_zero_sign=keeps)
         assert isinstance(out, FixedPoint)
         return ToFixed(design, out, accumulator)

@@ -2,6 +2,7 @@
 
 from minimac.rtl.accumulator import Accumulator
 from minimac.rtl.chunked import ChunkedAccumulator, ChunkTerms
+from minimac.rtl.dots import dot_accumulator
 from minimac.rtl.exact import ExactAccumulator
 from minimac.rtl.fixed import FixedAccumulator
 from minimac.rtl.floating import FloatAccumulator
@@ -9,6 +10,7 @@ from minimac.rtl.rounded import RoundedAccumulator
 from minimac.spec import (
     Accumulation,
     Arithmetic,
+    Dot,
     ExactAccumulation,
     FixedAccumulation,
     FloatAccumulation,
@@ -17,7 +19,7 @@ from minimac.spec import (
 
 __all__ = ["KINDS", "accumulator_for"]
 
-#: Circuits of the kinds of accumulation; of ``fixed``, that without chunks.
+#: Circuits of the kinds of accumulation, product by product; of ``fixed``, that without chunks.
 KINDS: dict[type[Accumulation], type[Accumulator]] = {
     ExactAccumulation: ExactAccumulator,
     FixedAccumulation: FixedAccumulator,
@@ -28,6 +30,8 @@ KINDS: dict[type[Accumulation], type[Accumulator]] = {
 
 def accumulator_for(spec: Arithmetic) -> Accumulator:
     """Return the hardware of a spec's accumulation."""
+    if isinstance(spec, Dot):
+        return dot_accumulator(spec)
     acc = spec.accumulate
     if isinstance(acc, FixedAccumulation) and acc.chunk:
         return ChunkedAccumulator(spec, accumulator_for(ChunkTerms.of(spec)))

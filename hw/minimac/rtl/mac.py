@@ -1,4 +1,4 @@
-"""One processing element with its foot."""
+"""A chain with its foot: one processing element, or a dot product of many lanes."""
 
 from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out
 from minimac.rtl.foot import Foot, FootPlan
 from minimac.rtl.multiplyadd import MultiplyAdd, MultiplyAddPlan
 from minimac.rtl.outline import Outline
-from minimac.spec import Mac
+from minimac.spec import Dot, Mac
 
 __all__ = ["MacPlan", "MacUnit"]
 
@@ -27,14 +27,14 @@ class MacPlan:
         Members of the unit.
     """
 
-    def __init__(self, design: Mac) -> None:
+    def __init__(self, design: Mac | Dot) -> None:
         self.design = design
         self.multiply_add = MultiplyAddPlan(design, loops=True)
         self.accumulator = self.multiply_add.accumulator
         self.cuts = self.multiply_add.cuts
         self.foot = FootPlan(design, pace_ps=self.multiply_add.slowest_ps)
         self.latency = self.multiply_add.lead + 2 + self.foot.latency
-        operands = data.StructLayout({"a": design.a.width, "b": design.b.width, "last": 1})
+        operands = data.StructLayout({**self.accumulator.operands, "last": 1})
         result = data.StructLayout({"sum": design.out.width})
         self.signature = wiring.Signature(
             {
@@ -46,22 +46,21 @@ class MacPlan:
     @property
     def meaning(self) -> dict[str, dict[str, str]]:
         """What each field of each port stands for."""
-        design = self.design
+        end = "1: this transfer ends the chain, and the next one begins another"
         return {
-            "i": {
-                "a": f"code of {design.a.name}",
-                "b": f"code of {design.b.name}",
-                "last": "1: this product ends the chain, and the next one begins another",
-            },
-            "o": {"sum": f"code of {design.out.name}: the chain, rounded once"},
+            "i": self.accumulator.operand_meaning | {"last": end},
+            "o": {"sum": f"code of {self.design.out.name}: the chain, rounded once"},
         }
 
     @property
     def protocol(self) -> list[str]:
         """How the ports are used."""
-        terms = self.design.accumulate.max_terms
+        design, terms = self.design, self.design.accumulate.max_terms
+        many = f"{terms} transfers on i"
+        if isinstance(design, Dot):
+            many = f"{terms} terms, {design.lanes} in each transfer on i"
         return [
-            f"A chain is up to {terms} transfers on i; the one with last ends it.",
+            f"A chain is up to {many}; the one with last ends it.",
             "latency_cycles: from the edge that takes it to the one after which o is valid.",
             "Throughput: a transfer a cycle; while o is stalled everything stands still.",
         ]
@@ -72,17 +71,17 @@ class MacPlan:
 
 
 class MacUnit(wiring.Component):
-    """Dot product of two streams of codes.
+    """Dot product of two streams of codes, or of vectors of codes.
 
-    Each transfer on ``i`` adds one product to a chain. A transfer with ``last`` set ends the chain:
-    its sum, rounded once, is offered on ``o``, and the next transfer starts from zero. A chain has
-    ``accumulate.max_terms`` products at most.
+    Each transfer on ``i`` adds its products to a chain. A transfer with ``last`` set ends the
+    chain: its sum, rounded once, is offered on ``o``, and the next transfer starts from zero. A
+    chain has ``accumulate.max_terms`` terms at most.
 
     One transfer is accepted per cycle. While ``o`` is stalled everything stands still.
 
     Parameters
     ----------
-    design : Mac
+    design : Mac or Dot
         The unit.
     outline : Outline, optional
         Where element and foot come from.
@@ -90,12 +89,13 @@ class MacUnit(wiring.Component):
     Members
     -------
     i : ``In(stream.Signature(...))``
-        ``a``, ``b``: codes of the operands. ``last``: whether this transfer ends the chain.
+        ``a``, ``b``, and scales if there are any: codes of the operands. ``last``: whether this
+        transfer ends the chain.
     o : ``Out(stream.Signature(...))``
         ``sum``: code of the chain.
     """
 
-    def __init__(self, design: Mac, outline: Outline | None = None) -> None:
+    def __init__(self, design: Mac | Dot, outline: Outline | None = None) -> None:
         self.design = design
         self.outline = outline or Outline()
         self.plan = MacPlan(design)
@@ -117,8 +117,7 @@ class MacUnit(wiring.Component):
             step.eq(~self.o.valid | self.o.ready),
             self.i.ready.eq(step),
             element.step.eq(step),
-            element.a.eq(self.i.p.a),
-            element.b.eq(self.i.p.b),
+            *(getattr(element, name).eq(self.i.p[name]) for name in timing.accumulator.operands),
         ]
 
         # Stage 1 to lead: the multiplier. Only `valid` needs a reset value.

@@ -1,5 +1,7 @@
 """The multiply-add that every unit is made of."""
 
+from typing import Any
+
 from amaranth.hdl import Module, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
@@ -62,15 +64,15 @@ class MultiplyAddPlan:
         self.latency = len(self.cuts) - self.lead
         self.slowest_ps = max(stages_ps(sections, self.cuts, delays.register))
 
-    def build(self, m: Module, *, step: Value, a: Value, b: Value, state: data.View) -> data.View:
+    def build(self, m: Module, *, step: Value, state: data.View, **operands: Any) -> data.View:
         """Add the hardware to a module; return the chain after this step."""
         pipe = Pipeline(self.cuts, step)
-        product = self.accumulator.multiply(m, pipe, a, b)
+        product = self.accumulator.multiply(m, pipe, **operands)
         return self.accumulator.step(m, pipe, state, product)
 
 
 class MultiplyAdd(wiring.Component):
-    """One step of a chain: ``result`` is ``state`` plus ``a`` times ``b``.
+    """One step of a chain: ``result`` is ``state`` plus ``a`` times ``b``, lane by lane if vectors.
 
     The operands run ahead: ``state`` belongs to the operands of ``plan.lead`` cycles before, and
     ``result`` follows ``state`` by ``plan.latency`` cycles. Both count only cycles with ``step``.
@@ -86,7 +88,7 @@ class MultiplyAdd(wiring.Component):
     -------
     step : ``In(1)``
         Whether the registers move in this cycle.
-    a, b : ``In(design.a.width)``, ``In(design.b.width)``
+    a, b, ... : ``In(shape)`` of ``accumulator_for(design).operands``
         Codes of the operands.
     state : ``In(accumulator_for(design).state_layout)``
         The chain before this step; all zero at its start.
@@ -96,12 +98,12 @@ class MultiplyAdd(wiring.Component):
 
     def __init__(self, design: Design, *, loops: bool = False) -> None:
         self.plan = MultiplyAddPlan(design, loops=loops)
+        self.operands = self.plan.accumulator.operands
         layout = self.plan.accumulator.state_layout
         super().__init__(
             {
                 "step": In(1),
-                "a": In(design.a.width),
-                "b": In(design.b.width),
+                **{name: In(shape) for name, shape in self.operands.items()},
                 "state": In(layout),
                 "result": Out(layout),
             }
@@ -114,6 +116,7 @@ class MultiplyAdd(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        result = self.plan.build(m, step=self.step, a=self.a, b=self.b, state=self.state)
+        operands = {name: getattr(self, name) for name in self.operands}
+        result = self.plan.build(m, step=self.step, state=self.state, **operands)
         m.d.comb += self.result.eq(result)
         return m

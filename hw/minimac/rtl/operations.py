@@ -20,6 +20,7 @@ from minimac.rtl.shift import leading_zeros, shift_left, shift_right_sticky
 from minimac.spec import (
     Arithmetic,
     Codebook,
+    Convert,
     Design,
     ExponentOnly,
     FixedPoint,
@@ -31,7 +32,16 @@ from minimac.spec import (
     Rounding,
 )
 
-__all__ = ["FloatSum", "IntegerSum", "Product", "SingleTerm", "Sum", "SumOfCodes", "operation_for"]
+__all__ = [
+    "FloatSum",
+    "IntegerSum",
+    "Number",
+    "Product",
+    "SingleTerm",
+    "Sum",
+    "SumOfCodes",
+    "operation_for",
+]
 
 
 class SingleTerm(Accumulator):
@@ -53,8 +63,9 @@ class Product(SingleTerm):
     def __init__(self, spec: Arithmetic) -> None:
         super().__init__(spec)
         fixed = counts_as_fixed(spec.a) and counts_as_fixed(spec.b)
-        # A minifloat wants the sign of a zero, too.
-        self._is_integer = fixed and isinstance(spec.out, FixedPoint)
+        # A minifloat wants the sign of a zero, too, and random bits round magnitudes.
+        steady = not spec.out_round.stochastic
+        self._is_integer = fixed and isinstance(spec.out, FixedPoint) and steady
         probe = float_product(spec, Signal(spec.a.width), Signal(spec.b.width))
         self._low, self._high = (spec.product_min_exp + end for end in (probe.least, probe.most))
 
@@ -127,7 +138,7 @@ class SumOfCodes(SingleTerm):
 class Sum(SingleTerm):
     """A sum."""
 
-    def operands(self, a: Value, b: Value) -> tuple[Operand, Operand]:
+    def take_apart(self, a: Value, b: Value) -> tuple[Operand, Operand]:
         """Take both operands apart."""
         return unpack(self.spec.a, a), unpack(self.spec.b, b)
 
@@ -185,7 +196,7 @@ class IntegerSum(Sum):
 
     def multiply(self, m: Module, pipe: Pipeline, a: Value, b: Value) -> data.View:
         """Shift both into place, and add."""
-        x, y = self.operands(a, b)
+        x, y = self.take_apart(a, b)
         placed = Signal(
             self.with_special(
                 {
@@ -310,7 +321,7 @@ class FloatSum(Sum):
     def _order(self, m: Module, a: Value, b: Value) -> data.View:
         """Find the operand of the larger magnitude, and how far apart they are."""
         spec = self.spec
-        x, y = self.operands(a, b)
+        x, y = self.take_apart(a, b)
         x_exponent, x_significand = self._normalise(m, spec.a, x)
         y_exponent, y_significand = self._normalise(m, spec.b, y)
         x_key, y_key = Cat(x_significand, x_exponent), Cat(y_significand, y_exponent)
@@ -407,8 +418,69 @@ class FloatSum(Sum):
         return Fraction(state.sign, state.magnitude, state.exponent, base, high)
 
 
+class Number(SingleTerm):
+    """A single number, not changed at all: ``a``."""
+
+    @property
+    def state_layout(self) -> data.StructLayout:
+        """``integer``; or ``significand``, ``exponent``, ``sign`` and ``special``."""
+        fmt = self.spec.a
+        if counts_as_fixed(fmt):
+            return data.StructLayout({"integer": signed(fmt.width + 1)})
+        low, high = exponent_range(fmt)
+        return self.with_special(
+            {"significand": fmt.sig_bits, "exponent": range(high - low + 2), "sign": 1}
+        )
+
+    def sections(self, delays: Delays) -> tuple[Section, ...]:
+        """Take apart."""
+        return (Section("unpack", delays.gates(2)),)
+
+    def multiply(self, m: Module, pipe: Pipeline, a: Value, b: Value | None) -> data.View:
+        """Return the number."""
+        state = Signal(self.state_layout, name="number")
+        if counts_as_fixed(self.spec.a):
+            m.d.comb += state.integer.eq(integer(self.spec.a, a))
+            return pipe.cut(m, "unpack", state)
+        x = unpack(self.spec.a, a)
+        flags = x.nan | (x.infinity & ~x.sign), x.nan | (x.infinity & x.sign)
+        special = Cat(*flags)[: self.special_bits]
+        m.d.comb += [
+            state.significand.eq(x.significand),
+            state.exponent.eq(x.exponent),
+            state.sign.eq(x.sign),
+            *self.take_special(state, special),
+        ]
+        return pipe.cut(m, "unpack", state)
+
+    def integer(self, m: Module, state: data.View) -> Integer | None:
+        """Return the number, if it is an integer."""
+        fixed = counts_as_fixed(self.spec.a)
+        return Integer(state.integer, unit_exp(self.spec.a)) if fixed else None
+
+    def fraction(self, m: Module, state: data.View) -> Fraction:
+        """Return the fields of the state, or sign and magnitude of an integer."""
+        fmt = self.spec.a
+        if counts_as_fixed(fmt):
+            sign = state.integer < 0
+            magnitude = Signal(fmt.width, name="magnitude")
+            m.d.comb += magnitude.eq(Mux(sign, -state.integer, state.integer))
+            top = unit_exp(fmt) + fmt.width - 1
+            return Fraction(sign, magnitude, Const(0, 1), top, top)
+        base = unpack(fmt, Signal(fmt.width)).base
+        normal_from = None
+        if isinstance(fmt, ExponentOnly) or (isinstance(fmt, Minifloat) and fmt.ftz):
+            normal_from = 0
+        elif isinstance(fmt, Minifloat):
+            normal_from = 2  # below are subnormals, and what has their exponent
+        most = exponent_range(fmt)[1]
+        return Fraction(state.sign, state.significand, state.exponent, base, most, normal_from)
+
+
 def operation_for(design: Design) -> Accumulator:
     """Return what holds the result of a unit's operation."""
+    if isinstance(design, Convert):
+        return Number(design) if design.b is None else Product(design)
     if isinstance(design, Fma):
         return accumulator_for(design)
     if isinstance(design, Multiplier):

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from amaranth.hdl import Module, Signal, Value
 from amaranth.lib import data
 
-__all__ = ["Pipeline"]
+__all__ = ["Pipeline", "Prefixed"]
 
 
 class Pipeline:
@@ -34,3 +34,16 @@ class Pipeline:
         with m.If(self.step):
             m.d.sync += held.eq(value)
         return held
+
+
+class Prefixed(Pipeline):
+    """A pipeline for a part of a datapath whose places have a prefix in that of the whole."""
+
+    def __init__(self, pipe: Pipeline, prefix: str) -> None:
+        cuts = (cut.removeprefix(prefix) for cut in pipe.cuts if cut.startswith(prefix))
+        super().__init__(tuple(cuts), pipe.step)
+        self._whole, self._prefix = pipe, prefix
+
+    def cut(self, m: Module, place: str, value: data.View) -> data.View:
+        """Return ``value``, a clock cycle later if the place is cut."""
+        return self._whole.cut(m, self._prefix + place, value)

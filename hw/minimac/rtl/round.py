@@ -1,10 +1,10 @@
-"""The decision to round away from zero."""
+"""The decision to round away from zero, by what is cut off or by chance."""
 
-from amaranth.hdl import Const, Value
+from amaranth.hdl import Cat, Const, Value
 
 from minimac.spec import Rounding
 
-__all__ = ["round_up"]
+__all__ = ["rest_bits", "round_rest", "round_up"]
 
 
 def round_up(rounding: Rounding, *, sign: Value, odd: Value, half: Value, below: Value) -> Value:
@@ -35,3 +35,46 @@ def round_up(rounding: Rounding, *, sign: Value, odd: Value, half: Value, below:
         case Rounding.ODD:
             return ~odd & (half | below)
     return Const(0)
+
+
+def rest_bits(rounding: Rounding, random_bits: int | None = None) -> int:
+    """Return how many of the bits that are cut off :func:`round_rest` takes one by one."""
+    if not rounding.stochastic:
+        return 1
+    assert random_bits is not None
+    return random_bits + (rounding is not Rounding.SR_A)
+
+
+def round_rest(
+    rounding: Rounding,
+    *,
+    sign: Value,
+    odd: Value,
+    rest: Value,
+    below: Value,
+    random: Value | None = None,
+) -> Value:
+    """Whether a truncated magnitude goes up by one ulp, in any mode.
+
+    Parameters
+    ----------
+    rounding, sign, odd
+        As for :func:`round_up`.
+    rest : Value
+        The highest bits that are not kept, as many as :func:`rest_bits` says.
+    below : Value
+        Whether any lower bit is set.
+    random : Value, optional
+        Random bits, for a stochastic mode.
+    """
+    if random is None:
+        return round_up(rounding, sign=sign, odd=odd, half=rest[-1], below=below)
+    bits = len(random)
+    match rounding:
+        case Rounding.SR_A:
+            return (rest + random)[bits]
+        case Rounding.SR_B:
+            return (rest + Cat(Const(1, 1), random))[bits + 1]
+    # To the nearest number of steps, an even one of two: that carry joins the sum.
+    steps, half = rest[1:], rest[0]
+    return (steps + random + (half & (below | steps[0])))[bits]

@@ -13,17 +13,18 @@ To normalise, each stage asks whether the top bits are zero and whether the expo
 so far, the widest stage first: no zeros are counted, and subnormal results need nothing more.
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from amaranth.hdl import Cat, Const, Module, Mux, Shape, Signal, Value
 from amaranth.lib import data
 
-from minimac.rtl.accumulator import Accumulator, Fraction
+from minimac.rtl.coded import CodedAccumulator
 from minimac.rtl.delay import Delays, Section
 from minimac.rtl.operand import Operand, exponent_range, unpack
 from minimac.rtl.pipeline import Pipeline
-from minimac.rtl.product import float_product
+from minimac.rtl.product import FloatProduct, float_product
 from minimac.rtl.round import round_up
 from minimac.spec import (
     Arithmetic,
@@ -130,11 +131,8 @@ def _ends(fmt: Format) -> list[tuple[int, int]]:
     return [(greatest, 0), (least, zeros if has_subnormals else 0)]
 
 
-class RoundedAccumulator(Accumulator):
+class RoundedAccumulator(CodedAccumulator):
     """A number of ``accumulate.format``, rounded to it in every step.
-
-    The state is its code. NaN and infinities are codes, too, if the format has all that may occur;
-    else they have a field of their own.
 
     Sections, for significands of p bits and an exponent of E bits:
 
@@ -157,7 +155,6 @@ class RoundedAccumulator(Accumulator):
     def __init__(self, spec: Arithmetic, *, any_addend: bool = False) -> None:
         super().__init__(spec)
         assert isinstance(spec.accumulate, RoundedAccumulation)
-        self.format = spec.accumulate.state_format
         self.rounding: Rounding = spec.accumulate.round
         self._any_addend = any_addend
         self._window = _Window.of(spec, self.format)
@@ -166,24 +163,6 @@ class RoundedAccumulator(Accumulator):
     def special_bits(self) -> int:
         """Width of what tells NaN and infinities of a chain, in bits."""
         return super().special_bits or int(self._any_addend and self.format.has_nan)
-
-    @property
-    def codes_special(self) -> bool:
-        """Whether the format has codes for all NaN and infinities that may occur."""
-        bits = self.special_bits
-        return not bits or (self.format.has_infinities if bits == 2 else self.format.has_nan)
-
-    @property
-    def state_layout(self) -> data.StructLayout:
-        """``code``, and ``special`` where a code cannot tell."""
-        fields = {"code": self.format.width}
-        return data.StructLayout(fields) if self.codes_special else self.with_special(fields)
-
-    @property
-    def meaning(self) -> dict[str, str]:
-        """Format of the code."""
-        code = {"code": f"code of {self.format.name}"}
-        return code if self.codes_special else code | self.special_meaning
 
     def sections(self, delays: Delays) -> tuple[Section, ...]:
         """Multiply, align, add, normalise, round."""
@@ -209,8 +188,27 @@ class RoundedAccumulator(Accumulator):
 
     def multiply(self, m: Module, pipe: Pipeline, a: Value, b: Value) -> data.View:
         """Multiply significands, add exponents."""
-        spec, window = self.spec, self._window
+        spec = self.spec
         raw = float_product(spec, a, b)
+        if spec.product is not Product.EXACT:
+            return self.enter(m, pipe, [raw])
+        x, y = unpack(spec.a, a), unpack(spec.b, b)
+        exponent, base = x.exponent + y.exponent, x.base + y.base + 1
+        significand = _multiply(x.significand, y.significand)
+        return self._enter(m, pipe, replace(raw, significand=significand), exponent, base)
+
+    def enter(self, m: Module, pipe: Pipeline, products: Sequence[FloatProduct]) -> data.View:
+        """Take a product as it comes: one."""
+        (product,) = products
+        return self._enter(
+            m, pipe, product, product.steps, self.spec.product_min_exp + product.least
+        )
+
+    def _enter(
+        self, m: Module, pipe: Pipeline, raw: FloatProduct, exponent: Value, base: int
+    ) -> data.View:
+        """Take a product whose exponent is counted from ``base``."""
+        spec, window = self.spec, self._window
         product = Signal(
             data.StructLayout(
                 {
@@ -223,15 +221,9 @@ class RoundedAccumulator(Accumulator):
             ),
             name="product",
         )
-        significand, reach = raw.significand, raw.steps
-        base = spec.product_min_exp + raw.least
-        if spec.product is Product.EXACT:
-            x, y = unpack(spec.a, a), unpack(spec.b, b)
-            significand = _multiply(x.significand, y.significand)
-            reach, base = x.exponent + y.exponent, x.base + y.base + 1
         m.d.comb += [
-            product.significand.eq(significand),
-            product.reach.eq(reach + (base + 1 - self.format.min_exp)),
+            product.significand.eq(raw.significand),
+            product.reach.eq(exponent + (base + 1 - self.format.min_exp)),
             product.sign.eq(raw.sign),
             product.zero.eq(raw.zero),
             product.special.eq(raw.special),
@@ -474,29 +466,6 @@ class RoundedAccumulator(Accumulator):
         if "special" in self._flags:
             m.d.comb += result.special.eq(x.special)
         return result
-
-    # --- The end of a chain ----------------------------------------------------------------------
-
-    def special(self, m: Module, state: data.View) -> Value:
-        """Return what tells NaN and infinities of a state."""
-        if not self.codes_special:
-            return state.special
-        x = unpack(self.format, state.code)
-        if self.special_bits < 2:
-            return x.nan[: self.special_bits]
-        return Cat(x.nan | (x.infinity & ~x.sign), x.nan | (x.infinity & x.sign))
-
-    def code(self, m: Module, state: data.View) -> Value | None:
-        """Return the code, if ``out`` is of its format: nothing is left to be rounded."""
-        same = self.format == self.spec.out and self.codes_special
-        return state.code if same else None
-
-    def fraction(self, m: Module, state: data.View) -> Fraction:
-        """Return the fields of the code; a zero has a sign of its own, which counts."""
-        fmt = self.format
-        x = unpack(fmt, state.code)
-        normal_from = None if not fmt.exp_bits else 1 if fmt.ftz else 2
-        return Fraction(x.sign, x.significand, x.exponent, x.base, fmt.max_exp, normal_from)
 
 
 def _wire(m: Module, value: Value, name: str, shape: Any = None) -> Signal:

@@ -2,7 +2,14 @@
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 
-__all__ = ["leading_zeros", "leading_zeros_of_sum", "shift_left", "shift_right_sticky", "widen"]
+__all__ = [
+    "leading_zeros",
+    "leading_zeros_of_sum",
+    "shift_down",
+    "shift_left",
+    "shift_right_sticky",
+    "widen",
+]
 
 
 def _named(m: Module, value: Value, name: str) -> Signal:
@@ -50,6 +57,44 @@ def shift_right_sticky(m: Module, value: Value, amount: Value, *, sticky: bool) 
         if sticky:
             lost = lost | fallen
     return Cat(shifted[0] | lost, shifted[1:]) if sticky else shifted
+
+
+def shift_down(m: Module, value: Value, amount: Value, bits: int, *, sticky: bool) -> Value:
+    """Put a value at the top of a window, and shift it right; what leaves at the bottom is lost.
+
+    Short steps come first, when there is little to move.
+
+    Parameters
+    ----------
+    value : Value
+        Unsigned; of one wider than the window the lowest bits are lost at once.
+    amount : Value
+        Unsigned, any width.
+    bits : int
+        Width of the window.
+    sticky : bool
+        Whether the OR of all that was lost is one more bit, below the window.
+
+    Returns
+    -------
+    Value
+        ``bits`` wide, or one more.
+    """
+    stages = [n for n in range(len(amount)) if 1 << n < bits]
+    far = amount[len(stages) :].any() if len(amount) > len(stages) else Const(0, 1)
+    lost = far & value.any()
+    near = _named(m, value & (~far).replicate(len(value)), "near")
+    surplus = max(len(near) - bits, 0)
+    lost, near = lost | near[:surplus].any(), near[surplus:]
+    for n in stages:
+        step = 1 << n
+        room = min(step, bits - len(near))
+        wide = Cat(Const(0, room), near)
+        lost = lost | (amount[n] & wide[:step].any())
+        moved = Cat(wide[step:], Const(0, min(step, len(wide))))[: len(wide)]
+        near = _named(m, Mux(amount[n], moved, wide), f"down_{n}")
+    window = Cat(Const(0, bits - len(near)), near)
+    return Cat(lost, window) if sticky else window
 
 
 def shift_left(m: Module, value: Value, amount: Value) -> Value:

@@ -3,10 +3,10 @@
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data
 
-from minimac.rtl.accumulator import Accumulator, Fraction, Integer
+from minimac.rtl.accumulator import Fraction, Integer, State
 from minimac.rtl.delay import Delays, Section
 from minimac.rtl.pipeline import Pipeline
-from minimac.rtl.round import round_up
+from minimac.rtl.round import rest_bits, round_rest, round_up
 from minimac.rtl.shift import shift_right_sticky
 from minimac.spec import Arithmetic, FixedPoint, Overflow, Rounding
 
@@ -22,12 +22,22 @@ class ToFixed:
         Format and modes of the result.
     out : FixedPoint
         The format.
-    accumulator : Accumulator
+    accumulator : State
         What the states are of.
+    random_bits : int, optional
+        Random bits of a number, for a stochastic mode.
     """
 
-    def __init__(self, spec: Arithmetic, out: FixedPoint, accumulator: Accumulator) -> None:
+    def __init__(
+        self,
+        spec: Arithmetic,
+        out: FixedPoint,
+        accumulator: State,
+        *,
+        random_bits: int | None = None,
+    ) -> None:
         self.spec = spec
+        self.rest_bits = rest_bits(spec.out_round, random_bits)
         self.out = out
         self.accumulator = accumulator
         self.wraps = spec.out_overflow is Overflow.WRAP
@@ -37,8 +47,9 @@ class ToFixed:
     def sections(self, m: Module, state: data.View, delays: Delays) -> tuple[Section, ...]:
         """Return the pieces between places for registers: shift, round, clamp."""
         clamp = Section("", delays.gates(3))
-        rounds = delays.gates(2) + delays.incrementer(self.bits + 1)
-        whole = self.accumulator.integer(m, state)
+        rounds = delays.gates(2) if self.rest_bits == 1 else delays.adder(self.rest_bits)
+        rounds += delays.incrementer(self.bits + 1)
+        whole = self._integer(m, state)
         if whole is not None:
             lost = delays.any(len(whole.lsbs))
             return Section("round", lost + rounds), clamp
@@ -47,15 +58,24 @@ class ToFixed:
         shift = distance + delays.shifter(self._window_bits(x))
         return Section("shift", shift), Section("round", rounds), clamp
 
-    def build(self, m: Module, pipe: Pipeline, state: data.View) -> Value:
-        """Add the hardware; return the code."""
-        whole = self.accumulator.integer(m, state)
+    def _integer(self, m: Module, state: data.View) -> Integer | None:
+        """Return a state as an integer, but where random bits round magnitudes."""
+        return None if self.spec.out_round.stochastic else self.accumulator.integer(m, state)
+
+    def build(
+        self, m: Module, pipe: Pipeline, state: data.View, random: Value | None = None
+    ) -> Value:
+        """Add the hardware; return the code. Random bits come with the state."""
+        whole = self._integer(m, state)
         special = self.accumulator.special(m, state)
         if whole is not None:
             rounded = self._round_integer(m, whole, special)
         else:
             x = self.accumulator.fraction(m, state)
-            rounded = self._round_fraction(m, pipe.cut(m, "shift", self._shift(m, x, special)))
+            shifted = pipe.cut(m, "shift", self._shift(m, x, special))
+            if random is not None:
+                random = pipe.cut(m, "shift", random)
+            rounded = self._round_fraction(m, shifted, random)
         return self._clamp(m, pipe.cut(m, "round", rounded))
 
     def _rounded(self) -> data.View:
@@ -111,16 +131,23 @@ class ToFixed:
             deep.eq((window - 1 + self.out.lsb_exp - x.base) - x.exponent),
             distance.eq(Mux(deep < 0, 0, deep)),
         ]
-        # Two bits below: the half, and one that stands for all others.
-        room = max(window + 2 - len(x.magnitude), 0)
+        # Below: the rest, and one bit that stands for all others.
+        room = max(window + self.rest_bits + 1 - len(x.magnitude), 0)
         wide = Cat(Const(0, room), x.magnitude)
         moved = shift_right_sticky(m, wide, distance, sticky=True)
-        rest, kept = moved[:-window], moved[-window:]
+        lost, kept = moved[:-window], moved[-window:]
+        rest = lost[-self.rest_bits :]
         far = (deep < 0) & x.magnitude.any()
         kept = Cat(kept, Const(0, max(self.bits - window, 0)))
         shifted = Signal(
             self.accumulator.with_special(
-                {"sign": 1, "over": 1, "magnitude": self.bits, "half": 1, "below": 1}
+                {
+                    "sign": 1,
+                    "over": 1,
+                    "magnitude": self.bits,
+                    "rest": self.rest_bits,
+                    "below": 1,
+                }
             ),
             name="shifted",
         )
@@ -129,20 +156,21 @@ class ToFixed:
             shifted.over.eq(far | kept[self.bits :].any()),
             # Far to the left, all bits that wrapping keeps are zero.
             shifted.magnitude.eq(Mux(deep < 0, 0, kept)),
-            shifted.half.eq((deep >= 0) & rest[-1]),
-            shifted.below.eq((deep >= 0) & rest[:-1].any()),
+            shifted.rest.eq(rest & (deep >= 0).replicate(self.rest_bits)),
+            shifted.below.eq((deep >= 0) & lost[: -self.rest_bits].any()),
             *self.accumulator.take_special(shifted, special),
         ]
         return shifted
 
-    def _round_fraction(self, m: Module, shifted: data.View) -> data.View:
+    def _round_fraction(self, m: Module, shifted: data.View, random: Value | None) -> data.View:
         sign = shifted.sign
-        up = round_up(
+        up = round_rest(
             self.spec.out_round,
             sign=sign,
             odd=shifted.magnitude[0],
-            half=shifted.half,
+            rest=shifted.rest,
             below=shifted.below,
+            random=random,
         )
         rounded = self._rounded()
         magnitude = Cat(shifted.magnitude, Const(0, 1))

@@ -1,20 +1,20 @@
 """From the state of a chain to a minifloat: find the leading one, shift, round, pack."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data
 
-from minimac.rtl.accumulator import Accumulator
+from minimac.rtl.accumulator import State
 from minimac.rtl.delay import Delays, Section
 from minimac.rtl.funnel import shift_into
 from minimac.rtl.pipeline import Pipeline
-from minimac.rtl.round import round_up
+from minimac.rtl.round import rest_bits, round_rest
 from minimac.rtl.shift import leading_zeros, shift_right_sticky
-from minimac.spec import Arithmetic, Minifloat, Overflow
+from minimac.spec import Arithmetic, Minifloat, Overflow, Rounding
 
-__all__ = ["ToMinifloat"]
+__all__ = ["Modes", "ToMinifloat"]
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,8 @@ class _Number:
         Whether sign and bits are in two's complement.
     placed : bool
         Whether the leading one of a number that is normal in the target is at the top.
+    loose : int
+        The greatest of these exponents at which the leading one may be below the top.
     """
 
     sign: Value
@@ -43,6 +45,14 @@ class _Number:
     high: int
     complement: bool
     placed: bool
+    loose: int
+
+
+class Modes(NamedTuple):
+    """What rules a conversion, of a design's fields."""
+
+    out_round: Rounding
+    out_overflow: Overflow
 
 
 class ToMinifloat:
@@ -50,28 +60,34 @@ class ToMinifloat:
 
     Parameters
     ----------
-    spec : Arithmetic
-        Format and modes of the result.
+    spec : Arithmetic or Modes
+        Modes of the conversion.
     out : Minifloat
         The format.
-    accumulator : Accumulator
+    accumulator : State
         What the states are of.
     keeps_zero_sign : bool
         Whether a zero has the sign that comes with it; else it is +0.
+    random_bits : int, optional
+        Random bits of a number, for a stochastic mode.
     """
 
     def __init__(
         self,
-        spec: Arithmetic,
+        spec: Arithmetic | Modes,
         out: Minifloat,
-        accumulator: Accumulator,
+        accumulator: State,
         *,
         keeps_zero_sign: bool = False,
+        random_bits: int | None = None,
     ) -> None:
         self.spec = spec
         self.out = out
         self.accumulator = accumulator
         self.keeps_zero_sign = keeps_zero_sign
+        self.rest_bits = rest_bits(spec.out_round, random_bits)
+        # A significand, and what the rounding looks at below it.
+        self._keep = out.sig_bits + self.rest_bits
 
     def sections(self, m: Module, state: data.View, delays: Delays) -> tuple[Section, ...]:
         """Return the pieces between places for registers: count, shift, round, pack."""
@@ -85,37 +101,52 @@ class ToMinifloat:
             count = position + (
                 0.0 if x.placed else delays.gates(2) + delays.leading_zeros(searched)
             )
-            deep = delays.shifter(self.out.sig_bits + 2) if x.low < 0 else 0.0
+            deep = delays.shifter(self._keep + 1) if x.low < 0 else 0.0
             shift = max(0.0 if x.placed else shift, deep)
+        rounds = delays.gates(2) if self.rest_bits == 1 else delays.adder(self.rest_bits)
         return (
             Section("count", count),
             # The bits that are shifted out, or the sign of a subnormal, come last.
             Section("shift", shift + delays.gates(2)),
-            Section("round", delays.gates(2) + delays.incrementer(self._code_bits(x))),
+            Section("round", rounds + delays.incrementer(self._code_bits(x))),
             Section("", delays.gates(3) if self._overflows(x) else delays.gates(1)),
         )
 
-    def build(self, m: Module, pipe: Pipeline, state: data.View) -> Value:
-        """Add the hardware; return the code."""
+    def build(
+        self, m: Module, pipe: Pipeline, state: data.View, random: Value | None = None
+    ) -> Value:
+        """Add the hardware; return the code. Random bits come with the state."""
         x = self._number(m, state)
         special = self.accumulator.special(m, state)
         counted = pipe.cut(m, "count", self._count(m, x, special))
         shifted = pipe.cut(m, "shift", self._shift(m, x, counted))
-        rounded = pipe.cut(m, "round", self._round(m, x, shifted))
+        for place in ("count", "shift") if random is not None else ():
+            random = pipe.cut(m, place, random)
+        rounded = pipe.cut(m, "round", self._round(m, x, shifted, random))
         return self._pack(m, x, rounded)
 
     def _number(self, m: Module, state: data.View) -> _Number:
         base = self.out.min_exp
         whole = self.accumulator.integer(m, state)
+        if self.spec.out_round.stochastic:
+            whole = None  # random bits round magnitudes
         if whole is not None and len(whole.lsbs) > 1:
             bits = whole.lsbs[:-1]
             top = whole.lsb_exp + len(bits) - 1 - base
-            return _Number(whole.lsbs[-1], bits, Const(0, 1), top, top, True, False)
+            return _Number(whole.lsbs[-1], bits, Const(0, 1), top, top, True, False, top)
+        scaled = self.accumulator.scaled(m, state)
+        if scaled is not None and not self.spec.out_round.stochastic:
+            bits = scaled.lsbs[:-1]
+            low = scaled.lsb_exp + len(bits) - 1 - base
+            high = low + scaled.reach
+            if low > len(bits):  # no subnormals, which are shifted to the right
+                return _Number(scaled.lsbs[-1], bits, scaled.exponent, low, high, True, False, high)
         x = self.accumulator.fraction(m, state)
         low, high = x.base - base, x.max_exp - base
         first = x.normal_from
         placed = first is not None and (first == 0 or low + first - 1 <= 0)
-        return _Number(x.sign, x.magnitude, x.exponent, low, high, False, placed)
+        loose = high if x.loose_to is None else x.loose_to - base
+        return _Number(x.sign, x.magnitude, x.exponent, low, high, False, placed, loose)
 
     def _layout(self, **fields: Any) -> data.StructLayout:
         return self.accumulator.with_special({"sign": 1, "nonzero": 1, **fields})
@@ -124,7 +155,7 @@ class ToMinifloat:
         """How many of the bits, from the top, may be leading ones of a normal number."""
         if x.placed:
             return 1
-        return min(len(x.bits), max(x.high, 0) + 1)
+        return min(len(x.bits), max(x.loose, 0) + 1)
 
     def _code_bits(self, x: _Number) -> int:
         """Width of a magnitude's code, with room for what is too large for one."""
@@ -168,7 +199,7 @@ class ToMinifloat:
             searched = searched | stop
         elif x.high < places:
             searched = searched | 1 << places - 1 - max(x.high, 0)
-        elif x.complement:
+        if x.complement and x.high >= places:
             # That of -1, the only one without, is just below the last bit.
             searched = Cat(Const(1, 1), searched)
         zeros = leading_zeros(m, searched)
@@ -183,10 +214,9 @@ class ToMinifloat:
 
     def _shift(self, m: Module, x: _Number, counted: data.View) -> data.View:
         """Bring the leading one to the top; find the exponent field of the code."""
-        out = self.out
-        keep = out.sig_bits + 1
+        out, keep, rest = self.out, self._keep, self.rest_bits
         top, below = shift_into(m, counted.bits, counted.left, keep)
-        window = Cat(below, top)  # the significand, the bit below it, one for all others
+        window = Cat(below, top)  # the significand, the rest, one bit for all below
         field_bits = max(self._code_bits(x) - out.man_bits, 1)
         field = Signal(field_bits)
         if isinstance(x.exponent, Const):
@@ -215,7 +245,7 @@ class ToMinifloat:
             # it gets to those that are kept only if all others were zero.
             kept = kept ^ sign.replicate(keep)
         shifted = Signal(
-            self._layout(field=field_bits, mantissa=max(out.man_bits, 1), half=1, below=1),
+            self._layout(field=field_bits, mantissa=max(out.man_bits, 1), rest=rest, below=1),
             name="shifted",
         )
         # Of a subnormal the bit is zero that is hidden in others.
@@ -223,8 +253,8 @@ class ToMinifloat:
             shifted.sign.eq(sign),
             shifted.nonzero.eq(counted.nonzero),
             shifted.field.eq(Mux(kept[-1], field, 0)),
-            shifted.mantissa.eq(kept[1:-1]),
-            shifted.half.eq(kept[0]),
+            shifted.mantissa.eq(kept[rest:-1]),
+            shifted.rest.eq(kept[:rest]),
             shifted.below.eq(placed[0]),
             *self.accumulator.take_special(shifted, counted),
         ]
@@ -255,17 +285,24 @@ class ToMinifloat:
         right = shift_right_sticky(m, once, more, sticky=True)
         return Mux(subnormal, right, window)
 
-    def _round(self, m: Module, x: _Number, shifted: data.View) -> data.View:
+    def _round(self, m: Module, x: _Number, shifted: data.View, random: Value | None) -> data.View:
         code = Cat(shifted.mantissa[: self.out.man_bits], shifted.field)
-        half, below = shifted.half, shifted.below
+        rest, below = shifted.rest, shifted.below
         carry: Value = Const(0)
         if x.complement:
             # The one that is added below: it fills the half, or is carried out of it.
             reaches = Signal()
             m.d.comb += reaches.eq(shifted.sign & ~below)
-            carry = reaches & half
-            half = half ^ reaches
-        up = round_up(self.spec.out_round, sign=shifted.sign, odd=code[0], half=half, below=below)
+            carry = reaches & rest
+            rest = rest ^ reaches
+        up = round_rest(
+            self.spec.out_round,
+            sign=shifted.sign,
+            odd=code[0],
+            rest=rest,
+            below=below,
+            random=random,
+        )
         rounded = Signal(self._layout(code=self._code_bits(x)), name="rounded")
         m.d.comb += [
             rounded.sign.eq(shifted.sign),

@@ -17,6 +17,7 @@ from minimac.spec.accumulation import (
 from minimac.spec.arithmetic import Arithmetic
 from minimac.spec.blocks import BlockFormat, ScaleRule
 from minimac.spec.codebooks import Codebook, KHot
+from minimac.spec.conversion import Convert, Lfsr, Quantize
 from minimac.spec.design import (
     Adder,
     ArrayShape,
@@ -26,6 +27,7 @@ from minimac.spec.design import (
     Multiplier,
     Systolic,
 )
+from minimac.spec.dot import Dot
 from minimac.spec.errors import SpecError
 from minimac.spec.formats import (
     ExponentOnly,
@@ -34,6 +36,13 @@ from minimac.spec.formats import (
     Minifloat,
     NanCode,
     Specials,
+)
+from minimac.spec.functions import (
+    Activation,
+    Exponential,
+    Hadamard,
+    Interpolation,
+    Softmax,
 )
 from minimac.spec.implementation import Implementation
 from minimac.spec.loading import UNITS, load_design
@@ -46,22 +55,29 @@ __all__ = [
     "PRESETS",
     "UNITS",
     "Accumulation",
+    "Activation",
     "Adder",
     "Arithmetic",
     "ArrayShape",
     "BlockFormat",
     "Codebook",
+    "Convert",
     "Design",
+    "Dot",
     "ExactAccumulation",
     "ExponentOnly",
+    "Exponential",
     "FixedAccumulation",
     "FixedPoint",
     "FloatAccumulation",
     "Fma",
     "Format",
     "FusedAccumulation",
+    "Hadamard",
     "Implementation",
+    "Interpolation",
     "KHot",
+    "Lfsr",
     "Mac",
     "Minifloat",
     "Multiplier",
@@ -70,9 +86,11 @@ __all__ = [
     "Overflow",
     "Preset",
     "Product",
+    "Quantize",
     "RoundedAccumulation",
     "Rounding",
     "ScaleRule",
+    "Softmax",
     "SpecError",
     "Specials",
     "Systolic",

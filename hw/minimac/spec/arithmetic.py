@@ -327,6 +327,8 @@ class Arithmetic:
 
 def _codes_by_sign(fmt: Format) -> dict[int, int]:
     """Return a code of a negative number, of zero and of a positive number, as there are."""
+    if isinstance(fmt, BlockFormat):
+        return _codes_by_sign(fmt.element)
     if isinstance(fmt, FixedPoint):
         few = [0, 1, *([(1 << fmt.width) - 1] if fmt.signed else [])]
     elif isinstance(fmt, Minifloat):

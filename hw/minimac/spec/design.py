@@ -97,6 +97,11 @@ class Design(Arithmetic, Implementation):
         return {"name": self.name, "unit": self.unit} | dict(sorted(fields.items()))
 
     @property
+    def operands(self) -> dict[str, Format]:
+        """Formats of the operands, by name."""
+        return {"a": self.a, "b": self.b}
+
+    @property
     def digest(self) -> str:
         """Short hash of the design; designs that differ in any field differ in it."""
         text = json.dumps(self.as_dict(), sort_keys=True)
@@ -202,6 +207,11 @@ class Fma(Design):
                 f"out_overflow: must be {'infinity or ' if infinity else ''}left out, for an fma "
                 f"overflows as IEEE 754 says, not {self.out_overflow}"
             )
+
+    @property
+    def operands(self) -> dict[str, Format]:
+        """Formats of the operands, by name."""
+        return {**super().operands, "c": self.out}
 
     @property
     def has_nan(self) -> bool:

@@ -2,7 +2,7 @@
 
 import itertools
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import cocotb
@@ -11,22 +11,24 @@ from cocotb.clock import Clock
 from cocotb.triggers import ClockCycles, Event
 from numpy.typing import NDArray
 
-from minimac.bench.elementwise import operations
+from minimac.bench.dots import chains, with_scales
+from minimac.bench.operands import STYLES, Elements
 from minimac.bench.run import Job
 from minimac.bench.scoreboard import Scoreboard
 from minimac.bench.stream import StreamMonitor, StreamSink, StreamSource
 from minimac.bench.traffic import Pass, PortPacker, passes, tiles
+from minimac.bench.transfers import TRANSFERS, Fields, length
 from minimac.model import matmul
-from minimac.model.elementwise import OPERATIONS, operate
 from minimac.rtl import plan
-from minimac.spec import Mac, Systolic
+from minimac.spec import Dot, Mac, Systolic
 
 __all__ = [
+    "DotDriver",
     "Driver",
-    "ElementwiseDriver",
     "MacDriver",
     "OutputStationaryDriver",
     "StationaryDriver",
+    "TransferDriver",
     "driver_for",
 ]
 
@@ -60,6 +62,9 @@ class Driver:
 
     #: Input streams.
     INPUTS: Sequence[str] = ("i",)
+
+    #: Most terms of a chain of random operands, where each of its codes counts.
+    LONGEST = 24
 
     def __init__(
         self,
@@ -96,6 +101,18 @@ class Driver:
         self._queued += want.size
         self._send(np.asarray(a), np.asarray(b), want.astype(np.int64))
 
+    def depth(self, terms: int) -> int:
+        """Return the least number of terms that a chain may have, from so many on."""
+        return terms
+
+    def stimulate(self, rng: np.random.Generator, times: int) -> None:
+        """Queue products of every style, small ones: a bus takes many cycles for each transfer."""
+        longest = min(self.design.accumulate.max_terms, 9)
+        elements = Elements(self.design)
+        for draw in itertools.islice(itertools.cycle(STYLES.values()), times):
+            m, k, n = rng.integers(1, (4, longest, 4), endpoint=True)
+            self.multiply(*draw(elements, rng, int(m), self.depth(int(k)), int(n)))
+
     def _send(self, a: Codes, b: Codes, want: Codes) -> None:
         raise TypeError(f"{type(self).__name__} must say how a product is sent")
 
@@ -128,6 +145,36 @@ class MacDriver(Driver):
             for n, (x, y) in enumerate(pairs):
                 self.sources["i"].send(self.packer.pack("i", a=x, b=y, last=n == len(pairs) - 1))
             self.sums.expect(int(want[row, column]), _shown(pairs))
+
+    def _on_result(self, payload: int) -> None:
+        self.sums.observe(payload)
+
+
+class DotDriver(Driver):
+    """Drives a ``dot``: many lanes in a transfer, with scales if there are any."""
+
+    LONGEST = 80
+
+    def __init__(self, dut: Any, **traffic: Any) -> None:
+        super().__init__(dut, **traffic)
+        assert isinstance(self.design, Dot)
+        self._dot = self.design
+        self._rng = np.random.default_rng(cocotb.RANDOM_SEED)
+
+    def depth(self, terms: int) -> int:
+        """Return whole transfers where no product of zero could fill up the last one."""
+        lanes = self._dot.lanes
+        return terms if self._dot.padding else -(-terms // lanes) * lanes
+
+    def multiply(self, a: Any, b: Any) -> None:
+        """Queue the product of two matrices of codes or blocks; expect its codes."""
+        a, b = with_scales(self._dot, self._rng, a, b)
+        want = matmul(self._dot, a, b)
+        self._queued += want.size
+        for place, transfers in chains(self._dot, a, b):
+            for fields in transfers:
+                self.sources["i"].send(self.packer.pack("i", **fields))
+            self.sums.expect(int(want[place]), str(transfers[:4]))
 
     def _on_result(self, payload: int) -> None:
         self.sums.observe(payload)
@@ -206,28 +253,61 @@ class StationaryDriver(Driver):
             self._arrived.set()
 
 
-class ElementwiseDriver(Driver):
-    """Drives a unit of one operation a transfer: matrices are the operands of their products."""
+class TransferDriver(Driver):
+    """Drives a unit of :data:`minimac.bench.transfers.TRANSFERS`: sequences of transfers."""
+
+    def __init__(self, dut: Any, **traffic: Any) -> None:
+        super().__init__(dut, **traffic)
+        self.bench = TRANSFERS[type(self.design)]
+        self._expected = self.bench.since_reset(self.design)
+        # Of each transfer that comes: the fields that are looked at.
+        self._coming: deque[list[str]] = deque()
 
     def multiply(self, a: Codes, b: Codes) -> None:
-        """Queue an operation for each product of two matrices; expect its code."""
-        operands, results = operations(self.design, np.asarray(a), np.asarray(b))
-        self._queue(operands, results)
+        """Queue what two matrices stand for with this unit."""
+        self.send(self.bench.given(self.design, np.asarray(a), np.asarray(b)))
 
-    def compute(self, *operands: Codes) -> None:
-        """Queue operations on codes of all operands, which broadcast; expect their codes."""
-        self._queue(tuple(np.broadcast_arrays(*operands)), operate(self.design, *operands))
+    def stimulate(self, rng: np.random.Generator, times: int) -> None:
+        """Queue short sequences of every sort."""
+        for _ in range(-(-times // len(STYLES))):
+            for fields in self.bench.draw(self.design, rng, 3):
+                self.send(fields)
 
-    def _queue(self, operands: tuple[Codes, ...], results: Codes) -> None:
-        self._queued += results.size
-        names = "abc"[: len(operands)]
-        for *codes, want in zip(*(x.ravel().tolist() for x in (*operands, results)), strict=True):
-            fields = dict(zip(names, codes, strict=True))
-            self.sources["i"].send(self.packer.pack("i", **fields))
-            self.sums.expect(want, ", ".join(f"{key} = {x:#x}" for key, x in fields.items()))
+    def send(self, fields: Fields) -> None:
+        """Queue a sequence of transfers; expect what the model makes of it."""
+        want = self._expected(fields)
+        one_to_one = self.bench.ONE_TO_ONE
+        shown = []
+        for each in _transfers(fields):
+            self.sources["i"].send(self.packer.pack("i", **each))
+            if one_to_one:
+                shown.append(", ".join(f"{name} = {_hex(x)}" for name, x in each.items()))
+        for n, each in enumerate(_transfers(want)):
+            self._coming.append(list(each))
+            self._queued += len(each)
+            context = shown[n] if one_to_one else f"transfer {n} of {length(want)}"
+            for name, value in each.items():
+                bits = self.packer.bits("o", name)
+                code = self.packer.pack("o", **{name: value}) >> bits.start
+                self.sums.expect(code, f"{name} of {context}")
 
     def _on_result(self, payload: int) -> None:
-        self.sums.observe(payload)
+        if not self._coming:
+            self.sums.observe(payload)  # which says that nothing was expected
+        for name in self._coming.popleft():
+            bits = self.packer.bits("o", name)
+            self.sums.observe(payload >> bits.start & (1 << bits.stop - bits.start) - 1)
+
+
+def _transfers(fields: Fields) -> Iterator[dict[str, Any]]:
+    """Yield transfers as plain integers and lists of them."""
+    columns = [column.tolist() for column in fields.values()]
+    for each in zip(*columns, strict=True):
+        yield dict(zip(fields, each, strict=True))
+
+
+def _hex(value: Any) -> str:
+    return f"[{', '.join(map(hex, value))}]" if isinstance(value, list) else hex(value)
 
 
 class OutputStationaryDriver(Driver):
@@ -269,8 +349,12 @@ class OutputStationaryDriver(Driver):
 def driver_for(dut: Any, **traffic: Any) -> Driver:
     """Return the driver of the design under test."""
     design = Job.current().design
-    units: dict[type, type[Driver]] = {Mac: MacDriver, Systolic: StationaryDriver}
-    units |= dict.fromkeys(OPERATIONS, ElementwiseDriver)
+    units: dict[type, type[Driver]] = {
+        Dot: DotDriver,
+        Mac: MacDriver,
+        Systolic: StationaryDriver,
+    }
+    units |= dict.fromkeys(TRANSFERS, TransferDriver)
     if isinstance(design, Systolic) and design.array.dataflow == "os":
         return OutputStationaryDriver(dut, **traffic)
     return units[type(design)](dut, **traffic)

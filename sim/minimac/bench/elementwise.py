@@ -1,25 +1,47 @@
 """Operands of units that do one operation on each transfer, and what the model makes of them."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from minimac.bench.operands import STYLES, corner_codes
+from minimac.bench.operands import STYLES
+from minimac.bench.transferbench import Fields, TransferBench
 from minimac.model import decode, encode
 from minimac.model.elementwise import operate
 from minimac.spec import Adder, Design, Fma, Format, Minifloat
 
-__all__ = ["corners", "draw", "formats_of", "operations"]
+__all__ = ["ElementwiseBench", "operations"]
 
 Codes = NDArray[np.int64]
 Operands = tuple[Codes, ...]
 
 
-def formats_of(design: Design) -> list[Format]:
-    """Return the formats of all operands."""
-    third = [design.out] if isinstance(design, Fma) else []
-    return [design.a, design.b, *third]
+class ElementwiseBench(TransferBench):
+    """How a ``multiplier``, an ``adder`` or an ``fma`` is tried."""
+
+    def formats(self, design: Design) -> dict[str, Format]:
+        """Return the formats of all operands."""
+        return design.operands
+
+    def expected(self, design: Design, fields: Fields) -> Fields:
+        """Return the results."""
+        return {"result": operate(design, *(fields[name] for name in self.formats(design)))}
+
+    def draw(self, design: Design, rng: np.random.Generator, count: int) -> Iterator[Fields]:
+        """Draw operands of every style, and aimed at what is hard.
+
+        Hard are sums that cancel or almost do, or whose parts are any distance apart, and results
+        at the ends of the range.
+        """
+        for operands in _draw(design, rng, count):
+            yield dict(zip("abc", operands, strict=False))
+
+    def given(self, design: Design, a: NDArray[Any], b: NDArray[Any]) -> Fields:
+        """Return the operands of each product of two matrices."""
+        operands, _ = operations(design, a, b)
+        return {name: part.ravel() for name, part in zip("abc", operands, strict=False)}
 
 
 def operations(design: Design, a: Codes, b: Codes) -> tuple[Operands, Codes]:
@@ -53,19 +75,7 @@ def operations(design: Design, a: Codes, b: Codes) -> tuple[Operands, Codes]:
     return (x, y, results[..., :-1]), results[..., 1:]
 
 
-def corners(design: Design, rng: np.random.Generator, most: int) -> Operands:
-    """Return all combinations of corner codes, or so many of them."""
-    codes = [corner_codes(fmt) for fmt in formats_of(design)]
-    combined = np.stack(np.meshgrid(*codes, indexing="ij"), axis=-1).reshape(-1, len(codes))
-    return tuple(combined[rng.permutation(len(combined))[:most]].T)
-
-
-def draw(design: Design, rng: np.random.Generator, count: int) -> Iterator[Operands]:
-    """Draw operands in ways that find faults: of every style, and aimed at what is hard.
-
-    Hard are sums that cancel or almost do, or whose parts are any distance apart, and results at
-    the ends of the range.
-    """
+def _draw(design: Design, rng: np.random.Generator, count: int) -> Iterator[Operands]:
     for style in STYLES.values():
         a = style(design, rng, count, 1, 1)[0][:, 0]
         b = style(design, rng, 1, 1, count)[1][0]

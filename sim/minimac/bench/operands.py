@@ -1,18 +1,48 @@
 """Operands that find faults: uniform codes alone almost never cancel, overflow or underflow."""
 
 from collections.abc import Callable
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from minimac.model import decode, encode
-from minimac.spec import Arithmetic, FixedPoint, Format, Minifloat
+from minimac.spec import BlockFormat, FixedPoint, Format, Minifloat
 
-__all__ = ["STYLES", "all_codes", "corner_codes", "largest_code", "valid"]
+__all__ = ["STYLES", "Elements", "all_codes", "corner_codes", "largest_code", "valid"]
 
 Codes = NDArray[np.int64]
 Pair = tuple[Codes, Codes]
-Draw = Callable[[Arithmetic, np.random.Generator, int, int, int], Pair]
+
+
+class Formats(Protocol):
+    """Formats of two operands."""
+
+    @property
+    def a(self) -> Format:
+        """That of the first one."""
+
+    @property
+    def b(self) -> Format:
+        """That of the second one."""
+
+
+class Elements:
+    """Formats of two operands, or of their elements if they are blocks.
+
+    Parameters
+    ----------
+    formats
+        What has ``a`` and ``b``, such as a design.
+    """
+
+    def __init__(self, formats: Formats) -> None:
+        self.a, self.b = (
+            fmt.element if isinstance(fmt, BlockFormat) else fmt for fmt in (formats.a, formats.b)
+        )
+
+
+Draw = Callable[[Formats, np.random.Generator, int, int, int], Pair]
 
 
 def largest_code(fmt: Format, *, negative: bool = False) -> int:
@@ -63,19 +93,19 @@ def corner_codes(fmt: Format) -> Codes:
     return np.array(sorted(code for code in found if fmt.holds(code)), np.int64)
 
 
-def _uniform(spec: Arithmetic, rng: np.random.Generator, m: int, k: int, n: int) -> Pair:
+def _uniform(spec: Formats, rng: np.random.Generator, m: int, k: int, n: int) -> Pair:
     """Every code alike."""
     a = rng.integers(1 << spec.a.width, size=(m, k))
     b = rng.integers(1 << spec.b.width, size=(k, n))
     return valid(spec.a, a), valid(spec.b, b)
 
 
-def _near_one(spec: Arithmetic, rng: np.random.Generator, m: int, k: int, n: int) -> Pair:
+def _near_one(spec: Formats, rng: np.random.Generator, m: int, k: int, n: int) -> Pair:
     """Values of like size: sums that carry, cancel and normalise."""
     return _encoded(spec.a, rng.normal(size=(m, k))), _encoded(spec.b, rng.normal(size=(k, n)))
 
 
-def _corners(spec: Arithmetic, rng: np.random.Generator, m: int, k: int, n: int) -> Pair:
+def _corners(spec: Formats, rng: np.random.Generator, m: int, k: int, n: int) -> Pair:
     """Corners of the formats, among values of like size so that not every sum is special."""
     a, b = _near_one(spec, rng, m, k, n)
     for codes, fmt, rate in ((a, spec.a, 0.1), (b, spec.b, 0.1)):
@@ -84,7 +114,7 @@ def _corners(spec: Arithmetic, rng: np.random.Generator, m: int, k: int, n: int)
     return a, b
 
 
-def _cancelling(spec: Arithmetic, rng: np.random.Generator, m: int, k: int, n: int) -> Pair:
+def _cancelling(spec: Formats, rng: np.random.Generator, m: int, k: int, n: int) -> Pair:
     """Products that come again with the other sign, exactly or nearly."""
     a, b = _near_one(spec, rng, m, k, n)
     half = k // 2
@@ -99,7 +129,7 @@ def _cancelling(spec: Arithmetic, rng: np.random.Generator, m: int, k: int, n: i
     return valid(spec.a, a), valid(spec.b, b)
 
 
-def _tiny(spec: Arithmetic, rng: np.random.Generator, m: int, k: int, n: int) -> Pair:
+def _tiny(spec: Formats, rng: np.random.Generator, m: int, k: int, n: int) -> Pair:
     """Small codes: subnormals and what is next to them."""
     a = _signed_codes(spec.a, rng, (m, k))
     b = _signed_codes(spec.b, rng, (k, n))

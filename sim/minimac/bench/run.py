@@ -21,7 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from minimac.bench.runtime import keep_runtime, put_runtime, runtime_folder
-from minimac.spec import Adder, Design, Fma, Multiplier, load_design
+from minimac.bench.transfers import TRANSFERS
+from minimac.spec import Design, load_design
 
 __all__ = [
     "SIMULATORS",
@@ -33,6 +34,10 @@ __all__ = [
 ]
 
 _ENV = "MINIMAC_JOB"
+
+# cocotb has pytest rewrite the assertions of all that is imported, NumPy and Numba too, in every
+# run anew: that takes longer than most simulations.
+_REWRITTEN = {"COCOTB_REWRITE_ASSERTION_FILES": "tb_*.py drivers.py scoreboard.py stream.py"}
 
 #: Simulators, and the arguments that build for them.
 SIMULATORS: dict[str, list[str]] = {
@@ -334,7 +339,7 @@ def _test(
             results_xml=str(folder / "results.xml"),
             seed=seed,
             waves=waves,
-            extra_env={_ENV: json.dumps(job)},
+            extra_env={_ENV: json.dumps(job), **_REWRITTEN},
             log_file=log,
         )
         ran, failed = get_results(folder / "results.xml")
@@ -349,8 +354,8 @@ def _benches(design: Design) -> list[str]:
     """Modules of tests: those of all arrays, and of this one alone; or of controls; or others."""
     if (design.interface, design.reset, design.clock_enable) != ("stream", "sync", False):
         return ["minimac.bench.tb_controls"]
-    if isinstance(design, (Adder, Fma, Multiplier)):
-        return ["minimac.bench.tb_elementwise"]
+    if type(design) in TRANSFERS:
+        return ["minimac.bench.tb_transfers"]
     own = f"minimac.bench.tb_{design.unit}"
     return ["minimac.bench.tb_matmul", *([own] if find_spec(own) else [])]
 

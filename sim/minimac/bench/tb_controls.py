@@ -10,7 +10,7 @@ from cocotb.clock import Clock
 from cocotb.triggers import ClockCycles, RisingEdge, Timer
 
 from minimac.bench.device import Device, Reset
-from minimac.bench.drivers import Driver, driver_for
+from minimac.bench.drivers import driver_for
 from minimac.bench.operands import STYLES
 from minimac.bench.run import Job
 from minimac.bench.stream import StreamSink, StreamSource
@@ -19,15 +19,6 @@ from minimac.bench.traffic import PortPacker
 
 def _draws(rng: np.random.Generator, below: int) -> Iterator[int]:
     return (int(n) for _ in itertools.count() for n in rng.integers(below, size=1000))
-
-
-def _multiply(driver: Driver, rng: np.random.Generator, times: int) -> None:
-    """Queue products of every style, small ones: a bus takes many cycles for each transfer."""
-    design = driver.design
-    longest = min(design.accumulate.max_terms, 9)
-    for draw in itertools.islice(itertools.cycle(STYLES.values()), times):
-        m, k, n = rng.integers(1, (4, longest, 4), endpoint=True)
-        driver.multiply(*draw(design, rng, int(m), int(k), int(n)))
 
 
 @cocotb.test()
@@ -42,7 +33,7 @@ async def products(dut: Any, gaps: bool, stalls: bool) -> None:
         ready=_draws(traffic, 2) if stalls else None,
     )
     await driver.start()
-    _multiply(driver, data, (1 if device.bus else 3) * len(STYLES))
+    driver.stimulate(data, (1 if device.bus else 3) * len(STYLES))
     await driver.finish()
 
 
@@ -72,7 +63,7 @@ async def enable_freezes(dut: Any, stalls: bool) -> None:
     await driver.start()
     cocotb.start_soon(_come_and_go(device, traffic))
     watched = cocotb.start_soon(_stands_still(device))
-    _multiply(driver, data, len(STYLES))
+    driver.stimulate(data, len(STYLES))
     await driver.finish()
     watched.cancel()
 
@@ -138,5 +129,5 @@ async def reset_forgets(dut: Any) -> None:
     await driver.start()
     if device.enable is not None:
         device.enable.value = 1
-    _multiply(driver, np.random.default_rng(cocotb.RANDOM_SEED), 3)
+    driver.stimulate(np.random.default_rng(cocotb.RANDOM_SEED), 3)
     await driver.finish()

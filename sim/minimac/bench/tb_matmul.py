@@ -9,7 +9,7 @@ import numpy as np
 from cocotb.triggers import RisingEdge
 
 from minimac.bench.drivers import driver_for
-from minimac.bench.operands import STYLES, all_codes, corner_codes, largest_code
+from minimac.bench.operands import STYLES, Elements, all_codes, corner_codes, largest_code
 from minimac.rtl import plan
 
 # Of largest products, in an ordinary job and in an exhaustive one: some kinds have no end.
@@ -31,11 +31,13 @@ async def random_operands(dut: Any, gaps: bool, stalls: bool) -> None:
         ready=_draws(traffic, 2) if stalls else None,
     )
     await driver.start()
-    longest = min(driver.design.accumulate.max_terms, 24)
+    elements = Elements(driver.design)
+    longest = min(driver.design.accumulate.max_terms, driver.LONGEST)
     for draw in STYLES.values():
         for k in data.integers(1, longest, endpoint=True, size=6):
             m, n = data.integers(1, 12, endpoint=True, size=2)
-            driver.multiply(*draw(driver.design, data, int(m), int(k), int(n)))
+            depth = driver.depth(int(k))
+            driver.multiply(*draw(elements, data, int(m), depth, int(n)))
     await driver.finish()
 
 
@@ -44,9 +46,10 @@ async def corner_pairs(dut: Any) -> None:
     """Multiply all pairs of corner codes, alone and followed by each other."""
     driver = driver_for(dut)
     await driver.start()
-    a, b = corner_codes(driver.design.a), corner_codes(driver.design.b)
-    driver.multiply(a[:, None], b[None, :])
-    if driver.design.accumulate.max_terms > 1:
+    elements, depth = Elements(driver.design), driver.depth(1)
+    a, b = corner_codes(elements.a), corner_codes(elements.b)
+    driver.multiply(a[:, None].repeat(depth, axis=1), b[None, :].repeat(depth, axis=0))
+    if depth == 1 and driver.design.accumulate.max_terms > 1:
         pairs = np.array(list(itertools.product(a, a))), np.array(list(itertools.product(b, b)))
         rng = np.random.default_rng(cocotb.RANDOM_SEED)
         chosen = [x[rng.permutation(len(x))[:24]] for x in pairs]
@@ -59,8 +62,8 @@ async def longest_chains(dut: Any) -> None:
     """Sum as many of the largest products as allowed, of either sign: they fit."""
     driver = driver_for(dut)
     await driver.start()
-    design = driver.design
-    terms = design.accumulate.max_terms
+    design = Elements(driver.design)
+    terms = driver.design.accumulate.max_terms
     terms = min(terms, LONGEST_CHAINS[driver.job.exhaustive])
     signs = (False, True)
     a = [np.full(terms, largest_code(design.a, negative=negative)) for negative in signs]
@@ -74,12 +77,12 @@ async def every_pair(dut: Any) -> None:
     """Multiply all pairs of codes, if they are few, or at most 2**16 and the job is exhaustive."""
     driver = driver_for(dut)
     await driver.start()
-    design = driver.design
+    design, depth = Elements(driver.design), driver.depth(1)
     if design.a.width + design.b.width > (16 if driver.job.exhaustive else 8):
         dut._log.info("a and b have too many pairs of codes: none are tried")
         return
     a, b = all_codes(design.a), all_codes(design.b)
-    driver.multiply(a[:, None], b[None, :])
+    driver.multiply(a[:, None].repeat(depth, axis=1), b[None, :].repeat(depth, axis=0))
     await driver.finish()
 
 
@@ -101,7 +104,8 @@ async def latency(dut: Any) -> None:
     """Count the cycles from a transfer to its result: as many as stated."""
     driver = driver_for(dut)
     await driver.start()
-    driver.multiply(np.zeros((1, 1), int), np.zeros((1, 1), int))
+    depth = driver.depth(1)
+    driver.multiply(np.zeros((1, depth), int), np.zeros((depth, 1), int))
     edge = RisingEdge(dut.clk)
     cycles: int | None = None
     for _ in range(5000 + plan(driver.design).latency):

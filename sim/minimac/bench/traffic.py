@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from minimac.bench.elementwise import operations
-from minimac.model.elementwise import OPERATIONS
+from minimac.bench.dots import chains
+from minimac.bench.transfers import TRANSFERS, length
+from minimac.model import Blocks
 from minimac.rtl import describe, plan
-from minimac.spec import Design, Systolic
+from minimac.spec import Design, Dot, Systolic
 
 __all__ = [
     "LANES",
@@ -238,6 +239,9 @@ def waveforms(design: Design, a: Codes, b: Codes) -> Generator[Waveform, Mapping
     a, b : ndarray of int, shapes (M, K) and (K, N)
         Codes of the operands; not empty.
     """
+    if isinstance(design, Dot):
+        yield _dot_waveform(design, a, b)
+        return
     if a.ndim != 2 or b.ndim != 2 or a.shape[1] != b.shape[0] or 0 in (*a.shape, *b.shape):
         raise ValueError(
             f"operands must be of shapes (M, K) and (K, N) and not empty, not {a.shape}, {b.shape}"
@@ -250,8 +254,8 @@ def waveforms(design: Design, a: Codes, b: Codes) -> Generator[Waveform, Mapping
             start = first * design.array.columns
             group = b[:, start : start + LANES * design.array.columns]
             yield from _array_waveforms(design, a, group)
-    elif type(design) in OPERATIONS:
-        yield _elementwise_waveform(design, a, b)
+    elif type(design) in TRANSFERS:
+        yield _transfer_waveform(design, a, b)
     else:
         yield _mac_waveform(design, a, b)
 
@@ -448,19 +452,34 @@ def _mac_waveform(design: Design, a: Codes, b: Codes) -> Waveform:
     return tape.waveform(shares.size * k * n)
 
 
-def _elementwise_waveform(design: Design, a: Codes, b: Codes) -> Waveform:
-    shares = _shares(len(a), LANES, 1)
+def _dot_waveform(design: Dot, a: Any, b: Any) -> Waveform:
+    found = list(chains(design, a, b))
+    shares = _shares(len(found), LANES, 1)
     tape = _Tape(design, len(shares))
-    operands, _ = operations(design, a, b)
-    names = "abc"[: len(operands)]
     for share in shares.T:
-        # Lane by lane, (lanes, N K) codes of each operand.
-        codes = [part[share].reshape(len(share), -1) for part in operands]
-        for n in range(codes[0].shape[1]):
-            lanes = zip(*(part[:, n].tolist() for part in codes), strict=True)
-            tape.cycle(
-                i=[tape.packer.pack("i", **dict(zip(names, each, strict=True))) for each in lanes]
-            )
+        for together in zip(*(found[n][1] for n in share), strict=True):
+            tape.cycle(i=[tape.packer.pack("i", **fields) for fields in together])
     for _ in range(plan(design).latency):
         tape.cycle()
-    return tape.waveform(shares.size * b.size)
+    return tape.waveform(shares.size * (a.elements if isinstance(a, Blocks) else a).shape[1])
+
+
+def _transfer_waveform(design: Design, a: Codes, b: Codes) -> Waveform:
+    bench = TRANSFERS[type(design)]
+    shares = _shares(len(a), LANES, 1)
+    tape = _Tape(design, len(shares))
+    lanes = [bench.given(design, a[share], b) for share in shares]
+    gaps = np.max([bench.gaps(design, fields) for fields in lanes], axis=0)
+    columns = [{name: column.tolist() for name, column in fields.items()} for fields in lanes]
+    for n in range(length(lanes[0])):
+        tape.cycle(
+            i=[
+                tape.packer.pack("i", **{name: column[n] for name, column in fields.items()})
+                for fields in columns
+            ]
+        )
+        for _ in range(int(gaps[n])):
+            tape.cycle()
+    for _ in range(plan(design).latency):
+        tape.cycle()
+    return tape.waveform(sum(bench.operations(design, fields) for fields in lanes))

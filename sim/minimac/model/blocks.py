@@ -82,6 +82,7 @@ def quantize_blocks(
     axis: int = -1,
     rounding: Rounding | str = "rne",
     random_bits: Any = None,
+    tensor_scale: float | None = None,
 ) -> Blocks:
     """Return values as elements with shared scales.
 
@@ -101,6 +102,9 @@ def quantize_blocks(
         Scales are rounded as the rule of the format says.
     random_bits
         As in :func:`minimac.model.encode`, for a stochastic ``rounding``.
+    tensor_scale : float, optional
+        Scale of the tensor, a value of its format. By default it makes the largest magnitude the
+        largest element with the largest scale.
 
     Returns
     -------
@@ -131,7 +135,10 @@ def quantize_blocks(
     if array.dtype != np.float32:
         array = read_values(values)
     axis = _read_axis(axis, array.ndim, "axis")
-    tensor = _choose_tensor_scale(fmt, array)
+    if tensor_scale is None:
+        tensor = _choose_tensor_scale(fmt, array)
+    else:
+        tensor = _read_tensor_scale(fmt, tensor_scale, "tensor_scale")
     if fmt.size is None:
         shape, lines = (1,) * array.ndim, (1, array.size, 1)
     else:

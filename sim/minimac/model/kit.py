@@ -4,7 +4,7 @@ from pathlib import Path
 
 from minimac.model.cmodel import c_dpi, c_model, render
 from minimac.model.elementwise import OPERATIONS
-from minimac.model.vectors import Vectors, draw_vectors
+from minimac.model.vectors import Vectors, check_unit, draw_vectors
 from minimac.spec import Design, SpecError
 from minimac.spec.files import make_folder, write_whole
 
@@ -46,6 +46,7 @@ def write_vectors(
         written.
     """
     single = path.suffix in _SUFFIXES
+    check_unit(design)
     if path.suffix == ".h":
         if type(design) in OPERATIONS:
             raise SpecError(

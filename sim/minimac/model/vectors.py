@@ -20,19 +20,21 @@ from minimac.spec import (
     BlockFormat,
     Codebook,
     Design,
+    Dot,
     ExponentOnly,
     FixedAccumulation,
     FixedPoint,
-    Fma,
     Format,
     FusedAccumulation,
     KHot,
+    Mac,
     Minifloat,
     Multiplier,
     SpecError,
+    Systolic,
 )
 
-__all__ = ["Field", "Vectors", "draw_vectors"]
+__all__ = ["Field", "Vectors", "check_unit", "draw_vectors"]
 
 Codes = NDArray[np.int64]
 
@@ -194,6 +196,21 @@ class Vectors:
         return archive.getvalue()
 
 
+def check_unit(design: Design) -> None:
+    """Refuse units of which no vectors are written: all but dot products and single operations.
+
+    Raises
+    ------
+    SpecError
+        If the unit is another.
+    """
+    if not (isinstance(design, (Mac, Dot, Systolic)) or type(design) in OPERATIONS):
+        raise SpecError(
+            f"unit: there are no test vectors of {design.unit} yet; minimac simulate holds its "
+            "circuit against the model"
+        )
+
+
 def draw_vectors(
     design: Design,
     *,
@@ -221,7 +238,8 @@ def draw_vectors(
     Raises
     ------
     SpecError
-        If there are too many or too few cases or terms, or terms that do not fill blocks.
+        As :func:`check_unit`; if there are too many or too few cases or terms, or terms that do not
+        fill blocks.
 
     Examples
     --------
@@ -234,6 +252,7 @@ def draw_vectors(
     >>> vectors.as_hex().splitlines()[-1]  # -1 * -1: {out, b, a}
     '01ff'
     """
+    check_unit(design)
     if exhaustive and count is not None:
         raise SpecError("count and exhaustive exclude each other: the latter takes all cases")
     one = type(design) in OPERATIONS
@@ -305,8 +324,7 @@ def _every_code(fmt: Format) -> Codes:
 
 def _formats(design: Design) -> list[Format]:
     """Return the formats of all operands."""
-    third = [design.out] if isinstance(design, Fma) else []
-    return [design.a, design.b, *third]
+    return [*design.operands.values()]
 
 
 def _every_case(design: Design, terms: int) -> tuple[Codes, ...]:
@@ -443,8 +461,10 @@ def _opposite(fmt: Format, rng: np.random.Generator, values: NDArray[np.float64]
 
 def _compute(design: Design, rng: np.random.Generator, a: Codes, b: Codes) -> list[Field]:
     """Return cases of these operands, with scales if they are of blocks, and their results."""
-    fields_a, left = _operand("a", design.a, rng, a, axis=-1)
-    fields_b, right = _operand("b", design.b, rng, b, axis=-2)
+    # A dot leaves the scales of tensors to whoever takes its results.
+    binades = 0 if isinstance(design, Dot) else 3
+    fields_a, left = _operand("a", design.a, rng, a, axis=-1, binades=binades)
+    fields_b, right = _operand("b", design.b, rng, b, axis=-2, binades=binades)
     random, bits = [], None
     if design.out_round.stochastic:
         drawn = rng.integers(1 << _RANDOM_BITS, size=(len(a), 1, 1), dtype=np.uint32)
@@ -472,9 +492,12 @@ def _field(name: str, width: int, codes: NDArray[Any]) -> Field:
 
 
 def _operand(
-    name: str, fmt: Format, rng: np.random.Generator, codes: Codes, axis: int
+    name: str, fmt: Format, rng: np.random.Generator, codes: Codes, axis: int, binades: int
 ) -> tuple[list[Field], NDArray[Any] | Blocks]:
-    """Return what a case says of an operand, and all cases as a stack of vectors along an axis."""
+    """Return what a case says of an operand, and all cases as a stack of vectors along an axis.
+
+    A scale of the tensor is drawn from so many binades on either side of 1.
+    """
     fields = [_field(name, fmt.width, codes)]
     vectors = np.expand_dims(codes, -3 - axis)
     if not isinstance(fmt, BlockFormat):
@@ -485,7 +508,9 @@ def _operand(
     fields.append(_field(f"{name}_scale", fmt.scale.width, np.repeat(scales, cases // shape[0], 0)))
     tensor = 1.0
     if fmt.tensor_scale:
-        code = np.asarray(encode(fmt.tensor_scale, [2.0 ** rng.uniform(-3, 3)]), np.int64)
+        code = np.asarray(
+            encode(fmt.tensor_scale, [2.0 ** rng.uniform(-binades, binades)]), np.int64
+        )
         tensor = float(decode(fmt.tensor_scale, code)[0])
         whole = np.repeat(code[:, None], cases, 0)
         fields.append(_field(f"{name}_tensor", fmt.tensor_scale.width, whole))

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from minimac.cost.cache import Cache
 from minimac.cost.synthesis import Synthesis, synthesise
 from minimac.cost.technology import Cell, Family, Library, load_technology
-from minimac.spec import Design, FixedPoint, Format, SpecError
+from minimac.spec import BlockFormat, Design, FixedPoint, Format, SpecError
 
 if TYPE_CHECKING:
     from minimac.cost.activity import Activity
@@ -341,7 +341,9 @@ def _with_energy(
         glitches = (total_fj - spent.total_fj) * per_mac
     stimulus = {
         "operands": "normally distributed, seed 0" if operands is None else "given",
-        "shapes_mkn": [f"{a.shape[0]}x{a.shape[1]}x{b.shape[1]}" for a, b in products],
+        "shapes_mkn": [
+            "x".join(map(str, (*_codes(a).shape, _codes(b).shape[1]))) for a, b in products
+        ],
         "macs": round(macs),
         "cycles": activity.cycles,
         "macs_per_cycle": macs / LANES / activity.cycles,
@@ -395,18 +397,28 @@ def _activity(
 
 def _made_up(design: Design) -> tuple[Codes, Codes]:
     """Draw operands: three standard deviations fill a fixed-point format, one is 1 in others."""
-    from minimac.model import encode
+    from minimac.model import encode, quantize_blocks
 
     rng = np.random.default_rng(0)
     m, k, n = _DEFAULT_SHAPE
 
-    def codes(fmt: Format, shape: tuple[int, int]) -> Codes:
+    def codes(fmt: Format, shape: tuple[int, int], axis: int = 1) -> Any:
         values = rng.normal(size=shape)
+        if isinstance(fmt, BlockFormat):
+            return quantize_blocks(replace(fmt, tensor_scale=None), values, axis)
         if isinstance(fmt, FixedPoint):
             values *= fmt.max_lsbs * 2.0**fmt.lsb_exp / 3
         return np.asarray(encode(fmt, values if fmt.signed else np.abs(values)), dtype=np.int64)
 
-    return codes(design.a, (m, k)), codes(design.b, (k, n))
+    if design.b is None:  # a unit of one operand, which looks at no others
+        return codes(design.a, (m, k)), np.zeros((k, 1), np.int64)
+    return codes(design.a, (m, k)), codes(design.b, (k, n), 0)
+
+
+def _codes(operand: Any) -> Codes:
+    """Return the codes of an operand, those of the elements if it is in blocks."""
+    codes: Codes = getattr(operand, "elements", operand)
+    return codes
 
 
 def _versions() -> dict[str, str]:

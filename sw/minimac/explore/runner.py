@@ -208,6 +208,11 @@ def _perform(step: Step, *, out_dir: Path, logged: bool) -> StepResult:
     with _output_to(log) if logged else contextlib.nullcontext():
         try:
             result = json.loads(json.dumps(_found(step, folder), default=_plain))
+        except SystemExit:
+            # What was begun has been cleaned up; a pool would take this for a result, and wait.
+            if multiprocessing.parent_process():
+                os._exit(143)
+            raise
         except Exception as error:  # whatever it is, the other steps go on
             ok, reason = False, _one_line(error)
             write_whole(log.with_suffix(".error"), traceback.format_exc())

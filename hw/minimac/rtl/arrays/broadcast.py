@@ -8,11 +8,11 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from minimac.rtl.arrays.edge import delayed, enter
-from minimac.rtl.arrays.encoding import partial_products
-from minimac.rtl.arrays.heap import BitHeap
 from minimac.rtl.arrays.plan import StationaryPlan
 from minimac.rtl.arrays.stationary import StationaryArray, Weights
 from minimac.rtl.delay import Delays, Section, place_registers, stages_ps
+from minimac.rtl.encoding import partial_products
+from minimac.rtl.heap import BitHeap
 from minimac.rtl.kinds import accumulator_for
 from minimac.rtl.outline import Outline
 from minimac.rtl.pipeline import Pipeline
@@ -89,7 +89,7 @@ class Column(wiring.Component):
         heap = BitHeap(len(total.sum))
         if encoding is not None:
             for digits, weight in zip(self.activations, weights):
-                partial_products(heap, self.plan.design, encoding.digits(digits), weight)
+                partial_products(heap, encoding.digits(digits), self.plan.design.b, weight)
         else:
             products = [
                 accumulator.multiply(m, pipe, a, b) for a, b in zip(self.activations, weights)

@@ -1,0 +1,452 @@
+"""Dot products of blocks: an exact sum of elements, times both scales, is one term of a chain."""
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from amaranth.hdl import Const, Module, Mux, ShapeLike, Signal, Value
+from amaranth.lib import data
+
+from minimac.rtl.accumulator import Accumulator, Fraction
+from minimac.rtl.delay import Delays, Section
+from minimac.rtl.dots.exact import ExactDot, vectors, vectors_meaning
+from minimac.rtl.dots.fused import FusedDot
+from minimac.rtl.operand import exponent_range, unpack
+from minimac.rtl.pipeline import Pipeline, Prefixed
+from minimac.rtl.product import FloatProduct, unit_of_products
+from minimac.rtl.rounded import RoundedAccumulator
+from minimac.rtl.shift import leading_zeros, shift_left
+from minimac.spec import (
+    Arithmetic,
+    BlockFormat,
+    Dot,
+    ExactAccumulation,
+    ExponentOnly,
+    FixedPoint,
+    Format,
+    FusedAccumulation,
+)
+
+__all__ = ["BlockDot", "TensorDot"]
+
+_OUTER = "outer_"
+
+
+class _Magnitude(FixedPoint):
+    """A sum of elements times the significands of scales: fixed point of any width."""
+
+    def __post_init__(self) -> None:
+        """Refuse nothing: no code of it is seen."""
+
+
+@dataclass(frozen=True)
+class _Binade(ExponentOnly):
+    """A product of powers of two, with exponents one less than those of such a number.
+
+    So the exponent of a term, which as a product is one above the sum of two exponents, is their
+    sum.
+
+    Parameters
+    ----------
+    low, high : int
+        Least and greatest exponent.
+    """
+
+    low: int = 0
+    high: int = 0
+
+    @property
+    def min_exp(self) -> int:
+        """Least exponent."""
+        return self.low - 1
+
+    @property
+    def max_exp(self) -> int:
+        """Greatest exponent."""
+        return self.high - 1
+
+    @property
+    def lsb_exp(self) -> int:
+        """Exponent of the unit."""
+        return self.low
+
+
+@dataclass(frozen=True, kw_only=True)
+class _BlockTerms(Arithmetic):
+    """What a chain of blocks adds up: scaled sums, each of them ``a`` times ``b``.
+
+    Parameters
+    ----------
+    whole : Dot
+        The design that they belong to.
+    """
+
+    whole: Dot
+
+    def __post_init__(self) -> None:
+        """Refuse nothing: the whole design was checked."""
+
+    @property
+    def product_bits(self) -> int:
+        """Width of a term's magnitude, in bits."""
+        return self.a.sig_bits
+
+    @property
+    def has_nan(self) -> bool:
+        """Whether a chain can become NaN."""
+        return self.whole.has_nan
+
+    @property
+    def has_infinities(self) -> bool:
+        """Whether a chain can become infinite."""
+        return self.whole.has_infinities
+
+    @property
+    def sum_bits(self) -> int:
+        """Width of an exact sum."""
+        return self.whole.sum_bits
+
+    @property
+    def lsb_exp(self) -> int:
+        """Exponent of the unit of all terms."""
+        return self.a.lsb_exp + self.b.lsb_exp
+
+    @property
+    def product_range(self) -> tuple[int, int]:
+        """Least and greatest term."""
+        most = self.a.max_lsbs << self.b.max_exp - self.b.min_exp
+        return -most, most
+
+
+def _element(fmt: Format) -> Format:
+    return fmt.element if isinstance(fmt, BlockFormat) else fmt
+
+
+class _Scaler:
+    """What scales make of exact sums of elements.
+
+    Parameters
+    ----------
+    design : Dot
+        The design.
+    elements : Arithmetic
+        What the sums are of; it adds up as many products as a block has elements.
+    normalizes : bool
+        Whether the leading one of a term goes to the top.
+    """
+
+    def __init__(self, design: Dot, elements: Arithmetic, *, normalizes: bool) -> None:
+        self.normalizes = normalizes
+        self.formats = {
+            f"{name}_scale": fmt.scale
+            for name, fmt in (("a", design.a), ("b", design.b))
+            if isinstance(fmt, BlockFormat)
+        }
+        unit = unit_of_products(elements)
+        largest = max(map(abs, elements.product_range)) * elements.accumulate.max_terms
+        largest >>= unit - elements.lsb_exp
+        for fmt in self.formats.values():
+            largest *= (1 << fmt.sig_bits) - 1
+        bits = largest.bit_length()
+        ranges = [exponent_range(fmt) for fmt in self.formats.values()]
+        # Significands count as integers.
+        below = sum(fmt.sig_bits - 1 for fmt in self.formats.values())
+        low, high = (sum(ends) - below for ends in zip(*ranges, strict=True))
+        self._falls = bits - 1 if normalizes else 0
+        self.terms = _BlockTerms(
+            a=_Magnitude(True, bits + unit, -unit, symmetric=True),
+            b=_Binade(low - self._falls, high),
+            out=design.out,
+            accumulate=design.accumulate,
+            out_round=design.out_round,
+            out_overflow=design.out_overflow,
+            whole=design,
+        )
+
+    def operands(self, blocks: int) -> dict[str, ShapeLike]:
+        """Return the shapes of the scales of so many blocks."""
+        return {name: data.ArrayLayout(fmt.width, blocks) for name, fmt in self.formats.items()}
+
+    @property
+    def meaning(self) -> dict[str, str]:
+        """What the scales are."""
+        return {
+            name: f"codes of {fmt.name}: scales of the blocks, the first one lowest"
+            for name, fmt in self.formats.items()
+        }
+
+    def delay_ps(self, delays: Delays) -> float:
+        """Estimate the delay of a term, from a sum."""
+        bits = self.terms.product_bits
+        factors = sum(fmt.sig_bits for fmt in self.formats.values() if fmt.sig_bits > 1)
+        delay = delays.gates(2) + delays.incrementer(bits)
+        if factors:
+            delay += delays.multiplier(max(bits - factors, 2), factors)
+        if self.normalizes:
+            delay += delays.leading_zeros(bits) + delays.shifter(bits)
+        return delay
+
+    def term(self, m: Module, total: Value, special: Value, codes: Sequence[Value]) -> FloatProduct:
+        """Multiply a sum in two's complement by scales."""
+        terms = self.terms
+        scales = [unpack(fmt, code) for fmt, code in zip(self.formats.values(), codes, strict=True)]
+        bits = terms.product_bits
+        significand = Signal(bits, name="significand")
+        factor: Value = Const(1, 1)
+        steps: Value = Const(0, 1)
+        sign, nan, none = total[-1], Const(0, 1), Const(0, 1)
+        for fmt, scale in zip(self.formats.values(), scales, strict=True):
+            # A significand of one bit tells zero from powers of two, if there is a zero.
+            one_bit = Mux(scale.zero, 0, factor)
+            factor = factor * scale.significand if fmt.sig_bits > 1 else one_bit
+            steps = steps + (scale.exponent + (scale.base - exponent_range(fmt)[0]))
+            sign = sign ^ scale.sign
+            nan, none = nan | scale.nan | scale.infinity, none | scale.zero
+        magnitude = Signal(len(total), name="block_magnitude")
+        m.d.comb += [
+            magnitude.eq(Mux(total[-1], -total, total)),
+            significand.eq(magnitude * factor),
+        ]
+        zero = ~significand.any()
+        if self.normalizes:
+            zeros = leading_zeros(m, significand)
+            steps = steps + self._falls - zeros
+            significand = shift_left(m, significand, zeros)
+        reach = terms.product_max_exp - terms.product_min_exp
+        special = self._special(special, sign ^ total[-1], nan, none)
+        sign = sign & ~zero
+        return FloatProduct(
+            sign=Mux(special.any(), special[1], sign) if len(special) == 2 else sign,
+            significand=significand,
+            zero=zero,
+            special=special,
+            steps=steps[: max(reach.bit_length(), 1)],
+            least=0,
+            most=reach,
+        )
+
+    def _special(self, of_sum: Value, flips: Value, nan: Value, none: Value) -> Value:
+        """Return what tells NaN and infinities of a term; none of them survives a scale of zero."""
+        bits = 2 if self.terms.has_infinities else int(self.terms.has_nan)
+        if not bits:
+            return Const(0, 0)
+        found = of_sum if len(of_sum) == bits else of_sum.any().replicate(bits)
+        if bits == 2:
+            found = Mux(flips, found[::-1], found)
+        return found | (nan | (none & of_sum.any())).replicate(bits)
+
+
+class _ScaledDot(Accumulator):
+    """A chain of which every term is a sum of elements, times scales.
+
+    Parameters
+    ----------
+    design : Dot
+        What is computed.
+    lanes : int
+        Elements of a block in a transfer.
+    terms : int
+        Most elements of a block.
+    """
+
+    def __init__(self, design: Dot, lanes: int, terms: int) -> None:
+        super().__init__(design)
+        self.design = design
+        a, b = _element(design.a), _element(design.b)
+        exact = ExactAccumulation(max_terms=terms)
+        # What these are rounded to is of no consequence.
+        self.inner = ExactDot(Arithmetic(a=a, b=b, out=design.out, accumulate=exact), lanes)
+        fused = isinstance(design.accumulate, FusedAccumulation)
+        self.scaler = _Scaler(design, self.inner.spec, normalizes=fused)
+        kinds = {"exact": ExactDot, "fused": _NormalizedDot}
+        kind = kinds.get(design.accumulate.kind)
+        self.outer: Any = (
+            kind(self.scaler.terms, design.blocks)
+            if kind
+            else RoundedAccumulator(self.scaler.terms)
+        )
+
+    @property
+    def operands(self) -> dict[str, ShapeLike]:
+        """Vectors of codes, and the codes of their scales."""
+        design = self.design
+        return vectors(design, design.lanes) | self.scaler.operands(design.blocks)
+
+    @property
+    def operand_meaning(self) -> dict[str, str]:
+        """Formats of codes and scales."""
+        return vectors_meaning(self.design) | self.scaler.meaning
+
+    @abstractmethod
+    def multiply(self, m: Module, pipe: Pipeline, a: Any, b: Any, **scales: Any) -> Any:
+        """Multiply vectors, whose blocks have these scales."""
+
+
+class _NormalizedDot(FusedDot):
+    """A fused sum of terms whose leading one is at the top."""
+
+    def __init__(self, spec: Arithmetic, lanes: int) -> None:
+        super().__init__(spec, lanes, lead=0)
+
+
+class BlockDot(_ScaledDot):
+    """Sums of pairs of blocks, each in one transfer, added to the state of an outer accumulation.
+
+    Parameters
+    ----------
+    design : Dot
+        What is computed.
+    """
+
+    def __init__(self, design: Dot) -> None:
+        size = design.block_size
+        assert size
+        super().__init__(design, size, size)
+
+    @property
+    def state_layout(self) -> data.StructLayout:
+        """That of the outer accumulation."""
+        layout: data.StructLayout = self.outer.state_layout
+        return layout
+
+    @property
+    def meaning(self) -> dict[str, str]:
+        """That of the outer accumulation."""
+        words: dict[str, str] = self.outer.meaning
+        return words
+
+    def sections(self, delays: Delays) -> tuple[Section, ...]:
+        """Sum of elements, scales, and those of the outer accumulation."""
+        *ahead, _ = self.inner.sections(delays)
+        scale = Section("scale", self.scaler.delay_ps(delays), True)
+        first, *outer = self.outer.sections(delays)
+        # A term needs no multiplying.
+        first = first._replace(delay_ps=delays.gates(1))
+        renamed = (x._replace(place=x.place and _OUTER + x.place) for x in (first, *outer))
+        return (*ahead, scale, *renamed)
+
+    def multiply(self, m: Module, pipe: Pipeline, a: Any, b: Any, **scales: Any) -> Any:
+        """Add up products block by block, and scale the sums."""
+        size = self.inner.lanes
+        places = [section.place for section in self.inner.sections(Delays("sky130"))[:-1]]
+        terms = []
+        for n in range(self.design.blocks):
+            lanes = range(n * size, (n + 1) * size)
+            total = self.inner.total(m, pipe, [a[k] for k in lanes], [b[k] for k in lanes])
+            held = Signal(
+                data.StructLayout({name: fmt.width for name, fmt in self.scaler.formats.items()}),
+                name="scales",
+            )
+            m.d.comb += [held[name].eq(scales[name][n]) for name in self.scaler.formats]
+            for place in places:
+                held = pipe.cut(m, place, held)
+            special = total.special if self.inner.special_bits else Const(0, 0)
+            codes = [held[name] for name in self.scaler.formats]
+            term = self.scaler.term(m, total.sum, special, codes)
+            terms.append(self._held(m, pipe, term))
+        return self.outer.enter(m, Prefixed(pipe, _OUTER), terms)
+
+    def _held(self, m: Module, pipe: Pipeline, term: FloatProduct) -> FloatProduct:
+        """Put a register behind a term, if there is to be one."""
+        names = ("sign", "significand", "zero", "special", "steps")
+        values = {name: getattr(term, name) for name in names}
+        layout = data.StructLayout({name: len(value) for name, value in values.items()})
+        raw = Signal(layout, name="term")
+        m.d.comb += [raw[name].eq(value) for name, value in values.items()]
+        held = pipe.cut(m, "scale", raw)
+        fields = {name: held[name] for name in names}
+        return FloatProduct(**fields, least=term.least, most=term.most)
+
+    def step(self, m: Module, pipe: Pipeline, state: data.View, product: Any) -> data.View:
+        """Add the terms."""
+        result: data.View = self.outer.step(m, Prefixed(pipe, _OUTER), state, product)
+        return result
+
+    def finish(self, m: Module, state: data.View) -> tuple[Accumulator, data.View]:
+        """Return the state as it is: that of the outer accumulation."""
+        return self.outer, state
+
+    def fraction(self, m: Module, state: data.View) -> Fraction:
+        """Return what the outer accumulation does."""
+        found: Fraction = self.outer.fraction(m, state)
+        return found
+
+
+class TensorDot(_ScaledDot):
+    """A chain of elements that all have the same scales, which are multiplied by at its end.
+
+    Parameters
+    ----------
+    design : Dot
+        What is computed.
+    """
+
+    def __init__(self, design: Dot) -> None:
+        super().__init__(design, design.lanes, design.accumulate.max_terms)
+
+    @property
+    def state_layout(self) -> data.StructLayout:
+        """The sum of elements, and the codes of the scales that came last."""
+        inner = {name: field.shape for name, field in self.inner.state_layout}
+        return data.StructLayout(
+            inner | {name: fmt.width for name, fmt in self.scaler.formats.items()}
+        )
+
+    @property
+    def meaning(self) -> dict[str, str]:
+        """That of an exact sum, and formats of the scales."""
+        return self.inner.meaning | {
+            name: f"code of {fmt.name}" for name, fmt in self.scaler.formats.items()
+        }
+
+    def sections(self, delays: Delays) -> tuple[Section, ...]:
+        """Those of the sum of elements: scales are for the foot."""
+        return self.inner.sections(delays)
+
+    def multiply(self, m: Module, pipe: Pipeline, a: Any, b: Any, **scales: Any) -> Any:
+        """Multiply; scales go along."""
+        held = Signal(
+            data.StructLayout({name: fmt.width for name, fmt in self.scaler.formats.items()}),
+            name="scales",
+        )
+        m.d.comb += [held[name].eq(scales[name][0]) for name in self.scaler.formats]
+        for section in self.inner.sections(Delays("sky130"))[:-1]:
+            held = pipe.cut(m, section.place, held)
+        return self.inner.multiply(m, pipe, a, b), held
+
+    def step(self, m: Module, pipe: Pipeline, state: data.View, product: Any) -> data.View:
+        """Add."""
+        products, scales = product
+        total = self.inner.step(m, pipe, self._elements(m, state), products)
+        result = Signal(self.state_layout, name="result")
+        m.d.comb += [
+            *(result[name].eq(total[name]) for name, _ in total.shape()),
+            *(result[name].eq(scales[name]) for name in self.scaler.formats),
+        ]
+        return result
+
+    def _elements(self, m: Module, state: data.View) -> data.View:
+        """Return the state of the sum of elements."""
+        inner = Signal(self.inner.state_layout, name="elements")
+        m.d.comb += [inner[name].eq(state[name]) for name, _ in inner.shape()]
+        return inner
+
+    def finish(self, m: Module, state: data.View) -> tuple[Accumulator, data.View]:
+        """Scale the sum, and round it as the only term of a chain."""
+        special = state.special if self.inner.special_bits else Const(0, 0)
+        codes = [state[name] for name in self.scaler.formats]
+        term = self.scaler.term(m, state.sum, special, codes)
+        pipe = Pipeline((), Const(0))
+        start = Signal(self.outer.state_layout, name="start")
+        return self.outer, self.outer.step(m, pipe, start, self.outer.enter(m, pipe, [term]))
+
+    def finish_ps(self, delays: Delays) -> float:
+        """Estimate the delay of scaling and rounding."""
+        outer: float = sum(section.delay_ps for section in self.outer.sections(delays)[1:])
+        return self.scaler.delay_ps(delays) + outer
+
+    def fraction(self, m: Module, state: data.View) -> Fraction:
+        """Return what :meth:`finish` leads to."""
+        outer, finished = self.finish(m, state)
+        return outer.fraction(m, finished)

@@ -1,0 +1,205 @@
+"""Walsh-Hadamard transforms: butterflies on integers, and one rounding for each number."""
+
+from typing import Any
+
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from minimac.rtl.delay import Delays, Section
+from minimac.rtl.operand import counts_as_fixed, exponent_range, integer, unit_exp, unpack
+from minimac.rtl.outline import Outline
+from minimac.rtl.pipeline import Pipeline
+from minimac.rtl.results import Conversion, IntegerResult, conversion_sections, cuts_of, flow
+from minimac.rtl.shift import shift_left
+from minimac.spec import Hadamard
+
+__all__ = ["HadamardPlan", "HadamardUnit"]
+
+
+class HadamardPlan:
+    """Interface and timing of a :class:`HadamardUnit`, found without building it.
+
+    Attributes
+    ----------
+    cuts : tuple of str
+        Places in the datapath that hold a register.
+    latency : int
+        Cycles from a transfer on ``i`` to ``o.valid``, if ``o`` does not stall.
+    signature : wiring.Signature
+        Members of the unit.
+    """
+
+    def __init__(self, design: Hadamard) -> None:
+        self.design = design
+        self.steps = design.lanes.bit_length() - 1
+        # Codebooks may have coarser units than what their values are of.
+        self._unit = unit_exp(design.a)
+        self.accumulator = IntegerResult(
+            design, bits=self.bits(self.steps), lsb_exp=self._unit - design.shift
+        )
+        delays = Delays(design.technology)
+        self.cuts = cuts_of(design, self._sections(delays), delays)
+        self.latency = len(self.cuts) + 1
+        vector = data.StructLayout({"a": data.ArrayLayout(design.a.width, design.lanes)})
+        results = data.StructLayout({"result": data.ArrayLayout(design.out.width, design.lanes)})
+        self.signature = wiring.Signature(
+            {"i": In(stream.Signature(vector)), "o": Out(stream.Signature(results))}
+        )
+
+    def bits(self, steps: int) -> int:
+        """Width of a number after so many butterflies."""
+        return max(self.design.bits_for(1 << steps) - (self._unit - self.design.a.lsb_exp), 2)
+
+    def layout(self, steps: int) -> data.StructLayout:
+        """Layout of all numbers after so many butterflies."""
+        lane = self.accumulator.with_special({"sum": signed(self.bits(steps))})
+        return data.StructLayout({"lanes": data.ArrayLayout(lane, self.design.lanes)})
+
+    def _sections(self, delays: Delays) -> tuple[Section, ...]:
+        place = delays.adder(self.bits(0))
+        if not counts_as_fixed(self.design.a):
+            place += delays.shifter(self.bits(0)) + delays.gates(2)
+        butterflies = [
+            Section(f"butterfly_{n}", delays.adder(self.bits(n))) for n in range(1, self.steps + 1)
+        ]
+        return (
+            Section("place", place),
+            *butterflies,
+            *conversion_sections(self.accumulator, delays),
+        )
+
+    def build(self, m: Module, *, step: Value, codes: Any) -> data.View:
+        """Add the butterflies to a module; return the exact sums."""
+        pipe = Pipeline(self.cuts, step)
+        lanes = Signal(self.layout(0), name="placed")
+        for lane, code in zip(lanes.lanes, codes, strict=True):
+            self._place(m, lane, code)
+        lanes = pipe.cut(m, "place", lanes)
+        for n in range(1, self.steps + 1):
+            sums = Signal(self.layout(n), name=f"sums_{n}")
+            # An even one and the odd one after it make a sum in the upper half and a difference in
+            # the lower one; after all steps each is back in its place (Pease, 1968).
+            half = self.design.lanes // 2
+            for k in range(half):
+                x, y = lanes.lanes[2 * k], lanes.lanes[2 * k + 1]
+                total, difference = sums.lanes[k], sums.lanes[half + k]
+                m.d.comb += [total.sum.eq(x.sum + y.sum), difference.sum.eq(x.sum - y.sum)]
+                if bits := self.accumulator.special_bits:
+                    # Infinities change their signs, and NaN, which is both, remains.
+                    m.d.comb += [
+                        total.special.eq(x.special | y.special),
+                        difference.special.eq(
+                            x.special | Cat(*reversed([y.special[b] for b in range(bits)]))
+                        ),
+                    ]
+            lanes = pipe.cut(m, f"butterfly_{n}", sums)
+        return lanes
+
+    def _place(self, m: Module, lane: data.View, code: Value) -> None:
+        """Bring a number into the unit that all are whole multiples of."""
+        fmt = self.design.a
+        if counts_as_fixed(fmt):
+            m.d.comb += lane.sum.eq(integer(fmt, code))
+            return
+        x = unpack(fmt, code)
+        low, high = exponent_range(fmt)
+        magnitude = Cat(x.significand, Const(0, high - low))
+        if high > low:
+            distance = Signal(range(high - low + 1), name="place_distance")
+            m.d.comb += distance.eq(x.exponent + (x.base - low))
+            magnitude = shift_left(m, magnitude, distance)
+        up = low - (fmt.sig_bits - 1) - self._unit
+        magnitude = magnitude << up if up >= 0 else magnitude[-up:]
+        m.d.comb += lane.sum.eq(Mux(x.sign, -magnitude, magnitude))
+        special = Cat(x.nan | (x.infinity & ~x.sign), x.nan | (x.infinity & x.sign))
+        m.d.comb += self.accumulator.take_special(lane, special[: self.accumulator.special_bits])
+
+    @property
+    def meaning(self) -> dict[str, dict[str, str]]:
+        """What each field of each port stands for."""
+        design = self.design
+        return {
+            "i": {"a": f"code of {design.a.name}, for each lane"},
+            "o": {"result": f"code of {design.out.name}, for each lane"},
+        }
+
+    @property
+    def protocol(self) -> list[str]:
+        """How the ports are used."""
+        return [
+            f"Each transfer on i is a vector of {self.design.lanes} numbers; on o it comes",
+            f"transformed, times 2**-{self.design.shift}, each number rounded once.",
+            "latency_cycles: from the edge that takes a transfer on i to the one after which",
+            "o is valid. Throughput: a vector a cycle; while o is stalled everything stands",
+            "still.",
+        ]
+
+    def create(self, outline: Outline | None = None) -> "HadamardUnit":
+        """Create the hardware."""
+        return HadamardUnit(self.design, outline)
+
+
+class _Butterflies(wiring.Component):
+    """The exact transform: combinational, or a pipeline."""
+
+    def __init__(self, plan: HadamardPlan) -> None:
+        self.plan = plan
+        self.registers = any(cut == "place" or "butterfly" in cut for cut in plan.cuts)
+        members = {
+            "a": In(data.ArrayLayout(plan.design.a.width, plan.design.lanes)),
+            "sums": Out(plan.layout(plan.steps)),
+        }
+        super().__init__(members | ({"step": In(1)} if self.registers else {}))
+
+    def elaborate(self, platform):
+        m = Module()
+        step = self.step if self.registers else Const(1)
+        m.d.comb += self.sums.eq(self.plan.build(m, step=step, codes=list(self.a)))
+        return m
+
+
+class HadamardUnit(wiring.Component):
+    """A Walsh-Hadamard transform of each vector of a stream.
+
+    One vector is accepted per cycle. While ``o`` is stalled everything stands still.
+
+    Parameters
+    ----------
+    design : Hadamard
+        The unit.
+    outline : Outline, optional
+        Where its parts come from.
+
+    Members
+    -------
+    i : ``In(stream.Signature(...))``
+        ``a``: codes of a vector.
+    o : ``Out(stream.Signature(...))``
+        ``result``: codes of the transformed one.
+    """
+
+    def __init__(self, design: Hadamard, outline: Outline | None = None) -> None:
+        self.design = design
+        self.outline = outline or Outline()
+        self.plan = HadamardPlan(design)
+        super().__init__(self.plan.signature)
+
+    def elaborate(self, platform):
+        m = Module()
+        plan = self.plan
+        step = flow(m, self.i, self.o, len(plan.cuts))
+        element = self.outline.part(m, "element", "element", lambda: _Butterflies(plan))
+        if any(cut == "place" or "butterfly" in cut for cut in plan.cuts):
+            m.d.comb += element.step.eq(step)
+        m.d.comb += element.a.eq(self.i.p.a)
+        for n in range(self.design.lanes):
+            foot = self.outline.part(
+                m, "foot", f"foot_{n}", lambda: Conversion(plan.accumulator, plan.cuts)
+            )
+            if {"count", "shift", "round"} & set(plan.cuts):
+                m.d.comb += foot.step.eq(step)
+            m.d.comb += foot.state.eq(element.sums.lanes[n])
+            with m.If(step):
+                m.d.sync += self.o.p.result[n].eq(foot.code)
+        return m

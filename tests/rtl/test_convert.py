@@ -1,0 +1,142 @@
+"""Tests of converters: every code of small formats, in logic, against model and definition."""
+
+import itertools
+import random
+
+import numpy as np
+import pytest
+
+import oracle
+from evaluation import evaluate
+from minimac.bench.operands import all_codes
+from minimac.model import convert_numbers
+from minimac.rtl import elementwise as rtl
+from minimac.rtl import tominifloat
+from minimac.rtl.elementwise import Operation
+from minimac.spec import Overflow, Rounding, SpecError, load_design
+
+SOURCES = [
+    "e4m3fn", "e5m2", "e4m3fnuz", "e3m2", "e2m3", "e2m1", "e4m3p3109", "binary8p3se", "ue5m3",
+    "e8m0", "e3m0", "e0m3", "e4m3fn:ftz", "e4m3fn:bias=9", "int8", "uint8", "int4", "s4.3", "u0.8",
+    "tern", "bin", "nf4", "lut:e5m2:3c00bc01", "khot2:s0.7", "dynamic8",
+]  # fmt: skip
+MORE_SOURCES = ["e5m2fnuz", "e4m3", "e3m4", "e5m2:ftz", "binary8p4sf", "binary8p3ue", "ue4m3fn",
+                "e3m3ieee", "e2m2fnuz", "int8:sym", "int4:sym", "int2", "s1.6", "u2.2"]  # fmt: skip
+NO_TARGETS = {"e8m0", "bin", "nf4", "lut:e5m2:3c00bc01", "khot2:s0.7", "dynamic8"}
+MODES = [str(mode) for mode in Rounding]
+
+
+def check(tree, codes=None):
+    """Compare a converter with the model on all codes, with all random bits; return how many."""
+    design = load_design({"name": "m", "unit": "convert", **tree})
+    fields = {"a": all_codes(design.a) if codes is None else codes}
+    if design.random_bits:
+        mesh = np.meshgrid(fields["a"], np.arange(1 << design.random_bits))
+        fields = dict(zip(("a", "random"), (part.ravel() for part in mesh), strict=True))
+    got = np.array(evaluate(Operation(design), fields)["result"])
+    want = convert_numbers(design, fields["a"], None, fields.get("random"))
+    wrong = np.flatnonzero(got != want)
+    shown = [tuple(hex(column[i]) for column in (*fields.values(), got, want)) for i in wrong[:5]]
+    assert not wrong.size, f"{design.summary()}, {design.out_overflow}: {shown}"
+    return len(got)
+
+
+def trees(sources, targets, rules):
+    for src, out, mode, rule in itertools.product(sources, targets, MODES, rules):
+        tree = {"a": src, "out": out, "out_round": mode, "out_overflow": str(rule)}
+        if mode.startswith("sr"):
+            tree["random_bits"] = 3
+        try:
+            load_design({"name": "m", "unit": "convert", **tree})
+        except SpecError:
+            continue
+        yield tree
+
+
+def test_pairs_of_small_formats(seed, tally, pytestconfig):
+    """Every code in every mode: of all pairs of formats, or of some drawn by the seed."""
+    everything = pytestconfig.option.exhaustive
+    sources = SOURCES + MORE_SOURCES * everything
+    targets = [name for name in sources if name not in NO_TARGETS]
+    cases = [*trees(sources, targets, list(Overflow))]
+    if not everything:
+        cases = random.Random(seed).sample(cases, 150)
+    tally("the model, converters", sum(map(check, cases)))
+
+
+def test_sixteen_bits_to_eight(seed, tally, pytestconfig):
+    targets = [name for name in [*SOURCES, *MORE_SOURCES] if name not in NO_TARGETS]
+    cases = [*trees(["bf16", "fp16"], targets, [Overflow.SATURATE])]
+    if not pytestconfig.option.exhaustive:
+        cases = random.Random(seed).sample(cases, 8)
+    tally("the model, converters", sum(map(check, cases)))
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize(
+    ("src", "out"),
+    [("e5m2", "e2m1"), ("e4m3fn", "e3m2"), ("s3.4", "e3m1"), ("e4m3fn", "s4.2"), ("int8", "int4")],
+)
+def test_against_the_definition(src, out, mode, tally):
+    """The oracle shares no code with model or circuit."""
+    bits = 3 if mode.startswith("sr") else None
+    tree = {"a": src, "out": out, "out_round": mode}
+    design = load_design(
+        {"name": "m", "unit": "convert", **tree, **({"random_bits": bits} if bits else {})}
+    )
+    cases = [(a, r) for a in all_codes(design.a).tolist() for r in range(1 << (bits or 0))]
+    fields = {"a": [a for a, _ in cases]} | ({"random": [r for _, r in cases]} if bits else {})
+    got = evaluate(Operation(design), fields)["result"]
+    for (a, r), code in zip(cases, got, strict=True):
+        value = oracle.value(design.a, a)
+        wanted = oracle.round_to(
+            design.out, value, mode, "saturate", *([(r, bits)] if bits else [])
+        )
+        negative_zero = (
+            value == 0
+            and wanted == 0
+            and a >> design.a.width - 1
+            and not src.startswith(("s", "i"))
+        )
+        if negative_zero and getattr(design.out, "has_negative_zero", False):
+            wanted = 1 << design.out.width - 1
+        assert code == wanted, (hex(a), r, hex(code), hex(wanted))
+    tally("the definition, converters", len(cases))
+
+
+@pytest.mark.parametrize(
+    "tree",
+    [
+        {"a": "int32", "b": "fp32", "out": "int8"},
+        {"a": "int32", "b": "u0.16", "out": "int8", "out_round": "rna"},
+        {"a": "e2m1", "b": "e8m0", "out": "bf16"},
+        {"a": "int8", "b": "bf16", "out": "e4m3fn", "out_round": "sr_c", "random_bits": 5},
+        {"a": "int16", "b": "int8", "out": "s6.-3", "out_round": "sr_b", "random_bits": 4},
+    ],
+    ids=lambda tree: f"{tree['a']}_{tree['b']}_{tree['out']}",
+)
+def test_scales(tree, seed):
+    design = load_design({"name": "m", "unit": "convert", **tree})
+    rng = np.random.default_rng(seed)
+    fields = {key: rng.integers(1 << fmt.width, size=3000) for key, fmt in design.operands.items()}
+    if design.random_bits:
+        fields["random"] = rng.integers(1 << design.random_bits, size=3000)
+    got = evaluate(Operation(design), fields)["result"]
+    want = convert_numbers(design, fields["a"], fields["b"], fields.get("random"))
+    assert got == want.tolist()
+
+
+def sticky_bit_dropped(monkeypatch):
+    shift = tominifloat.shift_into
+    monkeypatch.setattr(tominifloat, "shift_into", lambda *args: (shift(*args)[0], rtl.Const(0, 1)))
+
+
+def carry_of_chance_lost(monkeypatch):
+    monkeypatch.setattr(tominifloat, "round_rest", lambda *args, **more: rtl.Const(0))
+
+
+@pytest.mark.parametrize("mutant", [sticky_bit_dropped, carry_of_chance_lost])
+def test_mutant_is_caught(mutant, monkeypatch):
+    mutant(monkeypatch)
+    with pytest.raises(AssertionError, match="fp16 -> e4m3fn"):
+        check({"a": "fp16", "out": "e4m3fn", "out_round": "sr_c", "random_bits": 2})

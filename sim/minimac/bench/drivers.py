@@ -58,13 +58,12 @@ class Driver:
         The design under test.
     sums : Scoreboard
         Results against those of the model.
+    longest : int
+        Most terms of a chain of random operands.
     """
 
     #: Input streams.
     INPUTS: Sequence[str] = ("i",)
-
-    #: Most terms of a chain of random operands, where each of its codes counts.
-    LONGEST = 24
 
     def __init__(
         self,
@@ -83,6 +82,7 @@ class Driver:
         self._sink = StreamSink(dut, "o", ready)
         self._monitor = StreamMonitor(dut, "o", self._on_result)
         self._queued = 0
+        self.longest = 24
 
     async def start(self) -> None:
         """Start the clock, reset the device, start the drivers and monitors."""
@@ -153,12 +153,11 @@ class MacDriver(Driver):
 class DotDriver(Driver):
     """Drives a ``dot``: many lanes in a transfer, with scales if there are any."""
 
-    LONGEST = 80
-
     def __init__(self, dut: Any, **traffic: Any) -> None:
         super().__init__(dut, **traffic)
         assert isinstance(self.design, Dot)
         self._dot = self.design
+        self.longest = 3 * self._dot.lanes
         self._rng = np.random.default_rng(cocotb.RANDOM_SEED)
 
     def depth(self, terms: int) -> int:

@@ -32,7 +32,7 @@ async def random_operands(dut: Any, gaps: bool, stalls: bool) -> None:
     )
     await driver.start()
     elements = Elements(driver.design)
-    longest = min(driver.design.accumulate.max_terms, driver.LONGEST)
+    longest = min(driver.design.accumulate.max_terms, driver.longest)
     for draw in STYLES.values():
         for k in data.integers(1, longest, endpoint=True, size=6):
             m, n = data.integers(1, 12, endpoint=True, size=2)

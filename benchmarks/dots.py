@@ -28,7 +28,6 @@ from minimac.rtl.pipeline import Pipeline
 from minimac.spec import Dot, load_design
 
 _PAGE = Path(__file__).parent.parent / "docs" / "dots.md"
-_TIMEOUT_S = 3600.0
 _CELLS = ("sky130", "asap7")
 _MOST_BITS = 1 << 14  # that pass a place; those that do not are zero, and cost nothing
 
@@ -159,44 +158,64 @@ class Step(wiring.Component):
         return m
 
 
-def _yosys(step: Step, commands: list[str], files: Mapping[str, str], cache: Cache) -> Any:
-    """Return the netlist that commands make of a step."""
-    text = rtlil.convert(step, name="unit", emit_src=False)
-    key = {"rtlil": text, "flow": commands, **files, "pyosys": version("pyosys")}
-    modules = cache.load(key)
-    if modules is None:
+class Mapper:
+    """Maps steps by the plain flow, with a cache and a limit of time.
+
+    Parameters
+    ----------
+    limit_s : float
+        Time for one mapping: ABC takes minutes to prove what cannot happen in a rounded sum.
+    """
+
+    def __init__(self, limit_s: float) -> None:
+        self.cache, self.limit_s = Cache(), limit_s
+
+    def netlist(self, step: Step, commands: list[str], files: Mapping[str, str]) -> Any:
+        """Return the netlist that commands make of a step, None if it takes too long."""
+        text = rtlil.convert(step, name="unit", emit_src=False)
+        key = {"rtlil": text, "flow": commands, **files, "pyosys": version("pyosys")}
+        modules = self.cache.load(key)
+        if modules is not None:
+            return modules
         with tempfile.TemporaryDirectory(prefix="minimac-") as name:
             folder = Path(name)
             for file, content in {"design.il": text, **files}.items():
                 (folder / file).write_text(content, encoding="utf-8")
-            yosys = flow._Yosys(folder, time.monotonic() + _TIMEOUT_S)
-            modules = yosys.netlist(["read_rtlil design.il", *commands, "write_json netlist.json"])
-        cache.store(key, modules)
-    return modules
+            yosys = flow._Yosys(folder, time.monotonic() + self.limit_s)
+            run = ["read_rtlil design.il", *commands, "write_json netlist.json"]
+            try:
+                modules = yosys.netlist(run)
+            except flow.SynthesisError as error:
+                print(f"left out: {error}", file=sys.stderr)
+                return None
+        self.cache.store(key, modules)
+        return modules
 
+    def area(self, step: Step, technology: str) -> float | None:
+        """Return the area of a step in um^2."""
+        library = load_technology(technology)
+        assert isinstance(library, Library)
+        commands = [
+            "synth -flatten -noabc -noalumacc -top unit",
+            "opt -full",
+            "dfflibmap -liberty cells.lib",
+            "abc -liberty cells.lib",
+            "opt_clean -purge",
+        ]
+        modules = self.netlist(step, commands, {"cells.lib": library.liberty()})
+        if modules is None:
+            return None
+        cells = modules["unit"]["cells"].values()
+        return float(sum(library.cells[cell["type"]].area_um2 for cell in cells))
 
-def area(step: Step, technology: str, cache: Cache) -> float:
-    """Map a step by the plain flow; return its area in um^2."""
-    library = load_technology(technology)
-    assert isinstance(library, Library)
-    commands = [
-        "synth -flatten -noabc -noalumacc -top unit",
-        "opt -full",
-        "dfflibmap -liberty cells.lib",
-        "abc -liberty cells.lib",
-        "opt_clean -purge",
-    ]
-    modules = _yosys(step, commands, {"cells.lib": library.liberty()}, cache)
-    cells = modules["unit"]["cells"].values()
-    return float(sum(library.cells[cell["type"]].area_um2 for cell in cells))
-
-
-def luts(step: Step, cache: Cache) -> tuple[int, int]:
-    """Map a step to xc7 without DSP; return LUTs and CARRY4."""
-    options = "-family xc7 -flatten -noiopad -noclkbuf -nodsp -top unit"
-    modules = _yosys(step, [f"synth_xilinx {options}"], {}, cache)
-    kinds = [cell["type"] for cell in modules["unit"]["cells"].values()]
-    return sum(kind.startswith("LUT") for kind in kinds), kinds.count("CARRY4")
+    def luts(self, step: Step) -> tuple[int, int] | None:
+        """Return LUTs and CARRY4 of xc7, without DSP."""
+        options = "-family xc7 -flatten -noiopad -noclkbuf -nodsp -top unit"
+        modules = self.netlist(step, [f"synth_xilinx {options}"], {})
+        if modules is None:
+            return None
+        kinds = [cell["type"] for cell in modules["unit"]["cells"].values()]
+        return sum(kind.startswith("LUT") for kind in kinds), kinds.count("CARRY4")
 
 
 def _load(tree: Mapping[str, Any]) -> Dot:
@@ -205,56 +224,48 @@ def _load(tree: Mapping[str, Any]) -> Dot:
     return design
 
 
-def compare(row: Reference, cache: Cache) -> dict[str, str]:
+def compare(row: Reference, mapper: Mapper) -> dict[str, str]:
     """Measure a circuit beside that of others."""
     design = _load(row.design)
-    step = Step(design, register=row.has_register)
     found = {"dot product": row.title, "of": row.source}
     for technology, figure in zip(_CELLS, row.figures, strict=False):
-        mine = area(Step(design, register=row.has_register), technology, cache)
-        found[f"{technology}, um2"] = f"{mine:,.4g}" if mine < 10_000 else f"{mine:,.0f}"
-        found[f"{technology}, ratio"] = f"{mine / figure:.3f}"
-    mine, carries = luts(step, cache)
-    found["xc7 LUT + CARRY4"] = f"{mine:,} + {carries}"
-    found["xc7, ratio"] = f"{mine / row.figures[2]:.3f}"
+        mine = mapper.area(Step(design, register=row.has_register), technology)
+        found[f"{technology}, um2"] = f"{mine:,.{0 if mine > 10_000 else 1}f}" if mine else ""
+        found[f"{technology}, ratio"] = f"{mine / figure:.3f}" if mine else ""
+    mapped = mapper.luts(Step(design, register=row.has_register))
+    found["xc7 LUT + CARRY4"] = "{:,} + {}".format(*mapped) if mapped else ""
+    found["xc7, ratio"] = f"{mapped[0] / row.figures[2]:.3f}" if mapped else ""
     return found
 
 
-def breakdown(row: Reference, cache: Cache) -> list[dict[str, str]]:
+def breakdown(row: Reference, mapper: Mapper) -> list[dict[str, str]]:
     """Map all beginnings of a step on sky130; a part is what its end adds to the one before."""
     design = _load(row.design)
     accumulator = accumulator_for(design)
-    recorder = _Recorder()
-    m = Module()
+    recorder, m = _Recorder(), Module()
     operands = {name: Signal(shape, name=name) for name, shape in accumulator.operands.items()}
     product = accumulator.multiply(m, recorder, **operands)
     accumulator.step(m, recorder, Signal(accumulator.state_layout), product)
     Fragment.get(m, None)  # it leads nowhere, and Amaranth would warn
+    steps = {place: Step(design, register=False, place=place) for place in recorder.passed}
+    steps["its end"] = Step(design, register=row.has_register)
     found, before = [], 0.0
-    for place in recorder.passed:
-        upto = area(Step(design, register=False, place=place), "sky130", cache)
-        found.append((place, upto - before))
-        before = upto
-    whole = area(Step(design, register=row.has_register), "sky130", cache)
-    found.append(("the rest, and the register", whole - before))
-    return [
-        {
-            "dot product": row.title,
-            "up to": place,
-            "um2": f"{part:,.0f}",
-            "%": f"{100 * part / whole:.1f}",
-        }
-        for place, part in found
-    ]
+    for place, step in steps.items():
+        upto = mapper.area(step, "sky130")
+        if upto is not None:
+            values = row.title, place, f"{upto:,.0f}", f"{upto - before:,.0f}"
+            found.append(dict(zip(["dot product", "up to", "um2", "more"], values, strict=True)))
+            before = upto
+    return found
 
 
-def windows(cache: Cache) -> list[dict[str, str]]:
+def windows() -> list[dict[str, str]]:
     """Measure what the short window of an H100 saves, by the flow of ``minimac cost``."""
     found = []
     for technology, clock_mhz in (("sky130", 20.0), ("asap7", 100.0)):
         for title, tree in WINDOWS.items():
             design = _load({**tree, "technology": technology, "clock_mhz": clock_mhz})
-            cost = measure(design, cache=cache)
+            cost = measure(design)
             found.append(
                 {
                     "technology": technology,
@@ -272,24 +283,34 @@ def windows(cache: Cache) -> list[dict[str, str]]:
 _HEAD = """\
 # Dot products beside those of others
 
-Written by `python -m benchmarks.dots`; the figures are in [dots.json](dots.json). The flow is
-plain, and the same on either side: Yosys (pyosys {pyosys}) with `synth -flatten -noabc -noalumacc;
-opt -full; dfflibmap; abc -liberty` on the tables of `sw/minimac/cost/technologies`, and
-`synth_xilinx -family xc7 -flatten -noiopad -noclkbuf -nodsp`. 32 lanes; the logic of a step and a
-register for its state, where the reference has one. FormatScope's and MX-for-FPGA's figures are
-from another run of that flow; those of MX-for-FPGA on sky130 with the full library.
+Written by `python -m benchmarks.dots`; the figures are in [dots.json](dots.json). What took longer
+than {limit:g} s to be mapped is left out.
 """
-_PARTS = """\
-Beginnings of a step, each mapped by itself on sky130: a part is what the circuit up to a place has
-more than the one up to the place before. Optimisation across places goes to the later one.
-`multiply`: products, and their exponents; `largest`: the largest exponent; `align`: all terms
-shifted into the window; `tree`: added up; `count`, `shift`, `round`: the leading one found and
-brought to the top, rounded; `scale`: times the scales; `outer_`: places of the sum in fp32.
-"""
-_WINDOWS = """\
+_TITLES = [
+    "## Against figures of others\n",
+    "\n## What a short window saves\n",
+    "\n## Where the area is\n",
+]
+_WORDS = [
+    """\
+One plain flow on either side: Yosys with `synth -flatten -noabc -noalumacc; opt -full; dfflibmap;
+abc -liberty` on the tables of `sw/minimac/cost/technologies`, and `synth_xilinx -family xc7
+-flatten -noiopad -noclkbuf -nodsp`. 32 lanes: the logic of a step, and a register for its state
+where the reference has one. Figures of FormatScope and of MX-for-FPGA are from another run of that
+flow; those of MX-for-FPGA on sky130 with the full library.
+""",
+    """\
 `minimac cost`, `pipeline: 0`, a relaxed clock, e4m3fn x e4m3fn -> fp32, 32 lanes, foot included;
 energy with normally distributed operands.
-"""
+""",
+    """\
+Beginnings of a step, each mapped by itself on sky130: area up to a place, and what that is more
+than up to the one before; optimisation across places goes to the later one. `multiply`: products,
+and their exponents. `largest`: the largest exponent. `align`: all terms shifted into the window.
+`tree`: added up. `count`, `shift`, `round`: the leading one found and brought to the top, rounded.
+`scale`: times the scales. `outer_...`: places of the sum in fp32.
+""",
+]
 
 
 def _table(rows: list[dict[str, str]]) -> list[str]:
@@ -303,34 +324,29 @@ def main() -> None:
     """Measure, and write the page and its figures."""
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("-o", "--output", type=Path, default=_PAGE, help="where the page goes")
+    parser.add_argument("--limit", type=float, default=3600, help="time for one mapping, in s")
     chosen = parser.parse_args()
-    cache = Cache()
-    compared, parts = [], []
+    mapper = Mapper(chosen.limit)
+    tables: dict[str, list[dict[str, str]]] = {"compared": [], "windows": [], "parts": []}
+
+    def write() -> None:
+        lines = [_HEAD.format(pyosys=version("pyosys"), limit=chosen.limit)]
+        for title, words, rows in zip(_TITLES, _WORDS, tables.values(), strict=True):
+            lines += [title, words, *_table(rows)] if rows else []
+        chosen.output.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        text = json.dumps(tables, indent=1) + "\n"
+        chosen.output.with_suffix(".json").write_text(text, encoding="utf-8")
+
     for row in REFERENCES:
-        compared.append(compare(row, cache))
-        print(compared[-1], file=sys.stderr)
-    saved = windows(cache)
+        tables["compared"].append(compare(row, mapper))
+        print(tables["compared"][-1], file=sys.stderr)
+        write()
+    tables["windows"] = windows()
+    write()
     for row in REFERENCES:
-        parts += breakdown(row, cache)
+        tables["parts"] += breakdown(row, mapper)
         print(row.title, file=sys.stderr)
-    lines = [
-        _HEAD.format(pyosys=version("pyosys")),
-        *_table(compared),
-        "",
-        "## What a short window saves",
-        "",
-        _WINDOWS,
-        *_table(saved),
-        "",
-        "## Where the area is",
-        "",
-        _PARTS,
-        *_table(parts),
-    ]
-    chosen.output.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    figures = {"compared": compared, "windows": saved, "parts": parts}
-    text = json.dumps(figures, indent=1) + "\n"
-    chosen.output.with_suffix(".json").write_text(text, encoding="utf-8")
+        write()
 
 
 if __name__ == "__main__":

@@ -80,10 +80,10 @@ def sticky_bit_dropped(monkeypatch):
 
 def zero_always_positive(monkeypatch):
     """Sums and products of zero are +0."""
-    convert = rtl.ToMinifloat
+    convert = rtl.conversion_to
     monkeypatch.setattr(
         rtl,
-        "ToMinifloat",
+        "conversion_to",
         lambda *args, **options: convert(*args, **(options | {"keeps_zero_sign": False})),
     )
     return "product"

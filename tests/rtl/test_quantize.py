@@ -5,13 +5,13 @@ import random
 
 import numpy as np
 import pytest
+from amaranth.hdl import Const
 
 from evaluation import evaluate
 from minimac.bench.quantize import QuantizeBench, draw_blocks
 from minimac.model import quantize_blocks, quantize_numbers
-from minimac.rtl import quantize as rtl
-from minimac.rtl.leasterror import LeastError, smaller_scales
-from minimac.rtl.quantize import QuantizePlan, Quantizer
+from minimac.rtl.quantize import QuantizePlan, Quantizer, powers, quotients, task
+from minimac.rtl.quantize.leasterror import LeastError, smaller_scales
 from minimac.spec import SpecError, load_design, parse_format
 
 SIZE = 4
@@ -148,13 +148,13 @@ def test_no_scale_is_better_that_is_not_tried(out, size, seed):
 
 
 def remainder_forgotten(monkeypatch):
-    divide = rtl.divide
-    monkeypatch.setattr(rtl, "divide", lambda *args: (divide(*args)[0], rtl.Const(0, 1)))
+    divide = quotients.divide
+    monkeypatch.setattr(quotients, "divide", lambda *args: (divide(*args)[0], Const(0, 1)))
     return "nvfp4"
 
 
 def rule_ignored(monkeypatch):
-    monkeypatch.setattr(rtl, "_goes_up", lambda *args: rtl.Const(0))
+    monkeypatch.setattr(powers, "_goes_up", lambda *args: Const(0))
     return "mxfp4:rule=even"
 
 
@@ -163,13 +163,13 @@ def ties_to_the_smaller(monkeypatch):
     monkeypatch.setattr(
         LeastError,
         "nearest",
-        lambda self, *args: (nearest(self, *args)[0], rtl.Const(1, self.element_bits)),
+        lambda self, *args: (nearest(self, *args)[0], Const(1, self.element_bits)),
     )
     return "mxfp4:rule=mse"
 
 
 def never_clips(monkeypatch):
-    monkeypatch.setattr(rtl, "smaller_scales", lambda element, size: 0)
+    monkeypatch.setattr(task, "smaller_scales", lambda element, size: 0)
     return "mxfp6_e3m2:rule=mse"
 
 

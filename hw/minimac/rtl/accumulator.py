@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any
 
-from amaranth.hdl import Const, Module, ShapeLike, Value
+from amaranth.hdl import Const, Module, Mux, ShapeLike, Signal, Value
 from amaranth.lib import data
 
 from minimac.rtl.delay import Delays, Section
@@ -57,6 +57,13 @@ class Integer:
 
     lsbs: Value
     lsb_exp: int
+
+    def fraction(self, m: Module, bits: int) -> Fraction:
+        """Return sign and magnitude, of so many bits, with a constant exponent."""
+        magnitude = Signal(bits, name="magnitude")
+        m.d.comb += magnitude.eq(Mux(self.lsbs < 0, -self.lsbs, self.lsbs))
+        top = self.lsb_exp + bits - 1
+        return Fraction(self.lsbs < 0, magnitude, Const(0, 1), top, top)
 
 
 @dataclass(frozen=True)

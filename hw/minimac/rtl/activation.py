@@ -1,25 +1,18 @@
 """Activation functions: a table of all codes, or straight lines between the nodes of one."""
 
+from abc import ABC, abstractmethod
 from typing import Any
 
 from amaranth.hdl import Cat, Const, Module, Mux, Shape, Signal, Value
-from amaranth.lib import data, stream, wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib import data
 
 from minimac.rtl.delay import Delays, Section
 from minimac.rtl.lookup import look_up
 from minimac.rtl.operand import Operand, exponent_range, unpack
 from minimac.rtl.outline import Outline
 from minimac.rtl.pipeline import Pipeline
-from minimac.rtl.results import (
-    Line,
-    Result,
-    conversion_of,
-    conversion_sections,
-    cuts_of,
-    flow,
-    to_grid,
-)
+from minimac.rtl.results import Line, Result, to_grid
+from minimac.rtl.streamed import StreamedPlan, StreamedUnit
 from minimac.spec import Activation, Exponential
 
 __all__ = ["ActivationPlan", "ActivationUnit", "ExponentialPath"]
@@ -130,8 +123,6 @@ class ExponentialPath:
 class _Table:
     """All codes, looked up."""
 
-    result: Result | None = None
-
     def __init__(self, design: Activation) -> None:
         self.design = design
 
@@ -145,15 +136,16 @@ class _Table:
         return look_up(code, design.codes, Shape(design.out.width))
 
 
-class _Computed:
+class _Computed(ABC):
     """What is worked out and then rounded: the result before that, a state of ``result``."""
 
     def __init__(self, design: Activation) -> None:
         self.design = design
         self.result = self._result()
 
+    @abstractmethod
     def _result(self) -> Result:
-        raise NotImplementedError
+        """Return what that result is."""
 
     def special_of(self, x: Operand) -> Value:
         """Return ``special`` of a result, where an infinity leads to one of the same sign."""
@@ -179,7 +171,7 @@ class _Rectifier(_Computed):
         """Take apart."""
         if self.design.a == self.design.out:
             return (Section("", delays.gates(4)),)
-        return Section("rectify", delays.gates(3)), *conversion_sections(self.result, delays)
+        return Section("rectify", delays.gates(3)), *self.result.conversion.sections(delays)
 
     def build(self, m: Module, pipe: Pipeline, code: Value) -> Value:
         """Return the code of the result, or a state."""
@@ -213,7 +205,7 @@ class _Exponential(_Computed):
 
     def sections(self, delays: Delays) -> tuple[Section, ...]:
         """Return the pieces between places for registers."""
-        return *self._path.sections(delays), *conversion_sections(self.result, delays)
+        return *self._path.sections(delays), *self.result.conversion.sections(delays)
 
     def build(self, m: Module, pipe: Pipeline, code: Value) -> data.View:
         """Return a state."""
@@ -276,7 +268,7 @@ class _Segments(_Computed):
             Section("slope", line.multiply_ps(delays)),
             Section("interpolate", line.add_ps(delays) + delays.adder(fraction)),
             *multiply,
-            *conversion_sections(self.result, delays),
+            *self.result.conversion.sections(delays),
         )
 
     def build(self, m: Module, pipe: Pipeline, code: Value) -> data.View:
@@ -361,40 +353,28 @@ def _way(design: Activation) -> Any:
     return (_Exponential if design.function == "exp" else _Segments)(design)
 
 
-class ActivationPlan:
-    """Interface and timing of an :class:`ActivationUnit`, found without building it.
+class ActivationPlan(StreamedPlan):
+    """Interface and timing of an :class:`ActivationUnit`, found without building it."""
 
-    Attributes
-    ----------
-    cuts : tuple of str
-        Places in the datapath that hold a register.
-    latency : int
-        Cycles from a transfer on ``i`` to ``o.valid``, if ``o`` does not stall.
-    signature : wiring.Signature
-        Members of the unit.
-    """
+    transfer = "one number"
 
     def __init__(self, design: Activation) -> None:
-        self.design = design
         self.way = _way(design)
-        self.accumulator = self.way.result or Result(design, bits=1, base=0, top=0, reach=0)
-        delays = Delays(design.technology)
-        self.cuts = cuts_of(design, self.way.sections(delays), delays)
-        self.latency = len(self.cuts) + 1
-        self.signature = wiring.Signature(
-            {
-                "i": In(stream.Signature(data.StructLayout({"a": design.a.width}))),
-                "o": Out(stream.Signature(data.StructLayout({"result": design.out.width}))),
-            }
+        super().__init__(
+            design,
+            self.way.sections(Delays(design.technology)),
+            f"for unit {design.unit} ({design.summary()})",
+            inputs={"a": design.a.width},
+            outputs={"result": design.out.width},
         )
 
-    def build(self, m: Module, *, step: Value, code: Value) -> Value:
+    def build(self, m: Module, *, step: Value, operands: dict[str, Any]) -> dict[str, Value]:
         """Add the hardware to a module; return the code of the result."""
         pipe = Pipeline(self.cuts, step)
-        found = self.way.build(m, pipe, code)
+        found = self.way.build(m, pipe, operands["a"])
         if isinstance(found, data.View):
-            return conversion_of(self.way.result).build(m, pipe, found)
-        return found
+            found = self.way.result.conversion.build(m, pipe, found)
+        return {"result": found}
 
     @property
     def meaning(self) -> dict[str, dict[str, str]]:
@@ -405,37 +385,8 @@ class ActivationPlan:
             "o": {"result": f"code of {design.out.name}: {design.function}(a)"},
         }
 
-    @property
-    def protocol(self) -> list[str]:
-        """How the ports are used."""
-        return [
-            "Each transfer on i is one number; results come in order on o.",
-            "latency_cycles: from the edge that takes a transfer on i to the one after which",
-            "o is valid. Throughput: a transfer a cycle; while o is stalled everything stands",
-            "still.",
-        ]
 
-    def create(self, outline: Outline | None = None) -> "ActivationUnit":
-        """Create the hardware."""
-        return ActivationUnit(self.design, outline)
-
-
-class _Element(wiring.Component):
-    """The function: combinational, or a pipeline."""
-
-    def __init__(self, plan: ActivationPlan) -> None:
-        self.plan = plan
-        members = {"a": In(plan.design.a.width), "result": Out(plan.design.out.width)}
-        super().__init__(members | ({"step": In(1)} if plan.cuts else {}))
-
-    def elaborate(self, platform):
-        m = Module()
-        step = self.step if self.plan.cuts else Const(1)
-        m.d.comb += self.result.eq(self.plan.build(m, step=step, code=self.a))
-        return m
-
-
-class ActivationUnit(wiring.Component):
+class ActivationUnit(StreamedUnit):
     """A function of each transfer of a stream.
 
     One transfer is accepted per cycle. While ``o`` is stalled everything stands still.
@@ -456,18 +407,4 @@ class ActivationUnit(wiring.Component):
     """
 
     def __init__(self, design: Activation, outline: Outline | None = None) -> None:
-        self.design = design
-        self.outline = outline or Outline()
-        self.plan = ActivationPlan(design)
-        super().__init__(self.plan.signature)
-
-    def elaborate(self, platform):
-        m = Module()
-        element = self.outline.part(m, "element", "element", lambda: _Element(self.plan))
-        step = flow(m, self.i, self.o, len(self.plan.cuts))
-        if self.plan.cuts:
-            m.d.comb += element.step.eq(step)
-        m.d.comb += element.a.eq(self.i.p.a)
-        with m.If(step):
-            m.d.sync += self.o.p.result.eq(element.result)
-        return m
+        super().__init__(ActivationPlan(design), outline)

@@ -1,6 +1,6 @@
 """States that are codes of a minifloat, as those are of accumulations that round in every step."""
 
-from amaranth.hdl import Cat, Module, Value
+from amaranth.hdl import Module, Value
 from amaranth.lib import data
 
 from minimac.rtl.accumulator import Accumulator, Fraction
@@ -52,10 +52,7 @@ class CodedAccumulator(Accumulator):
         """Return what tells NaN and infinities of a state."""
         if not self.codes_special:
             return state.special
-        x = unpack(self.format, state.code)
-        if self.special_bits < 2:
-            return x.nan[: self.special_bits]
-        return Cat(x.nan | (x.infinity & ~x.sign), x.nan | (x.infinity & x.sign))
+        return unpack(self.format, state.code).special(self.special_bits)
 
     def code(self, m: Module, state: data.View) -> Value | None:
         """Return the code, if ``out`` is of its format: nothing is left to be rounded."""

@@ -14,7 +14,9 @@ from typing import Any, NamedTuple
 
 import yaml
 
-__all__ = ["Delays", "Section", "place_registers", "stages_ps"]
+from minimac.spec import Design, SpecError
+
+__all__ = ["Delays", "Section", "choose_cuts", "place_registers", "stages_ps"]
 
 # What units take beyond their primitives: enables, fan-out to many bits, borders of modules that
 # nothing is optimised across. Mapped units took 0.9 to 1.3 times the sums (benchmarks/timing.py).
@@ -123,7 +125,7 @@ def stages_ps(sections: Sequence[Section], cuts: Sequence[str], register_ps: flo
 
 def place_registers(
     sections: Sequence[Section],
-    offered: Sequence[str],
+    offered: Sequence[str] | None = None,
     *,
     stages: int | None,
     period_ps: float,
@@ -135,8 +137,8 @@ def place_registers(
     ----------
     sections : sequence of Section
         The datapath, in the order that data takes.
-    offered : sequence of str
-        Places that may be chosen.
+    offered : sequence of str, optional
+        Places that may be chosen; by default all.
     stages : int or None
         Registers to place; None for the fewest with which every stage takes ``period_ps`` at most,
         or, where there is no such number, the fewest that make the slowest stage as fast as it
@@ -154,9 +156,46 @@ def place_registers(
     def slowest(cuts: tuple[str, ...]) -> float:
         return max(stages_ps(sections, cuts, register_ps))
 
+    if offered is None:
+        offered = [section.place for section in sections[:-1]]
     found = []
     for count in [stages] if stages is not None else range(len(offered) + 1):
         found.append(min(itertools.combinations(offered, count), key=slowest))
         if slowest(found[-1]) <= period_ps:
             return found[-1]
     return min(found, key=slowest)
+
+
+def choose_cuts(
+    design: Design,
+    sections: Sequence[Section],
+    where: str,
+    offered: Sequence[str] | None = None,
+) -> tuple[str, ...]:
+    """Place the registers that a design's ``pipeline`` and clock ask for.
+
+    Parameters
+    ----------
+    design : Design
+        The design.
+    sections, offered
+        As for :func:`place_registers`.
+    where : str
+        What the registers are in, as an error says it.
+
+    Raises
+    ------
+    SpecError
+        If there are fewer places than ``pipeline`` asks for.
+    """
+    stages = None if design.pipeline == "auto" else design.pipeline
+    most = len(sections) - 1 if offered is None else len(offered)
+    if stages is not None and stages > most:
+        raise SpecError(f"pipeline: must be auto or 0 to {most} {where}, not {stages}")
+    return place_registers(
+        sections,
+        offered,
+        stages=stages,
+        period_ps=1e6 / design.clock_mhz,
+        register_ps=Delays(design.technology).register,
+    )

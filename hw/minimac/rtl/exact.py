@@ -1,6 +1,6 @@
 """Accumulation without rounding: a fixed-point sum that holds every chain."""
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
+from amaranth.hdl import Cat, Const, Module, Signal, Value, signed
 from amaranth.lib import data
 
 from minimac.rtl.accumulator import Accumulator, Fraction, Integer
@@ -118,7 +118,4 @@ class ExactAccumulator(Accumulator):
         # The most negative sum may need a bit more of magnitude than the largest one.
         low = -spec.product_range[0] * spec.accumulate.max_terms >> unit - spec.lsb_exp
         bits = max(self.bits(spec.sum_bits) - 1, 1, low.bit_length())
-        magnitude = Signal(bits)
-        m.d.comb += magnitude.eq(Mux(state.sum < 0, -state.sum, state.sum))
-        top = unit + bits - 1
-        return Fraction(state.sum < 0, magnitude, Const(0, 1), top, top)
+        return self.integer(m, state).fraction(m, bits)

@@ -9,9 +9,9 @@ from minimac.rtl.delay import Delays, Section
 from minimac.rtl.operand import counts_as_fixed
 from minimac.rtl.pipeline import Pipeline
 from minimac.rtl.product import FloatProduct, float_product, integer_addend, unit_of_products
-from minimac.rtl.round import round_up
+from minimac.rtl.round import round_up, round_up_complement
 from minimac.rtl.shift import widen
-from minimac.spec import Arithmetic, FixedAccumulation, FixedPoint, Overflow, Rounding
+from minimac.spec import Arithmetic, FixedAccumulation, FixedPoint, Overflow
 
 __all__ = ["FixedAccumulator"]
 
@@ -89,10 +89,7 @@ class FixedAccumulator(Accumulator):
 
     def fraction(self, m: Module, state: data.View) -> Fraction:
         """Return sign and magnitude, with a constant exponent."""
-        magnitude = Signal(self.fmt.sig_bits)
-        m.d.comb += magnitude.eq(Mux(state.sum < 0, -state.sum, state.sum))
-        top = self.fmt.max_exp
-        return Fraction(state.sum < 0, magnitude, Const(0, 1), top, top)
+        return Integer(state.sum, self.fmt.lsb_exp).fraction(m, self.fmt.sig_bits)
 
     def _saturated(self, total: Value) -> Value:
         fmt = self.fmt
@@ -162,19 +159,8 @@ class FixedAccumulator(Accumulator):
         m.d.comb += extended.eq(product)
         sign, rest = extended[-1], extended[: self._drop]
         half, below = rest[-1], rest[:-1].any()
-        # Two's complement truncates toward negative infinity.
-        match self.acc.round:
-            case Rounding.RNA:
-                up = half & (below | ~sign)
-            case Rounding.TRUNCATE:
-                up = sign & (half | below)
-            case Rounding.UP:
-                up = half | below
-            case Rounding.DOWN:
-                up = Const(0)
-            case mode:
-                odd = extended[self._drop]
-                up = round_up(mode, sign=sign, odd=odd, half=half, below=below)
+        odd = extended[self._drop]
+        up = round_up_complement(self.acc.round, sign=sign, odd=odd, half=half, below=below)
         return Addend(self._limited(m, extended[self._drop :].as_signed()), up)
 
     def _limited(self, m: Module, value: Value) -> Value:

@@ -1,18 +1,18 @@
 """The foot of a column: one exact normalisation and one rounding, from a state to a code."""
 
-from amaranth.hdl import Const, Fragment, Module, Signal, Value
+from amaranth.hdl import Const, Module, Signal, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from minimac.rtl.accumulator import Accumulator
 from minimac.rtl.coded import CodedAccumulator
+from minimac.rtl.conversion import Conversion, conversion_to
 from minimac.rtl.delay import Delays, Section, place_registers, stages_ps
 from minimac.rtl.kinds import accumulator_for
 from minimac.rtl.multiplyadd import MultiplyAddPlan
 from minimac.rtl.pipeline import Pipeline
-from minimac.rtl.tofixed import ToFixed
-from minimac.rtl.tominifloat import ToMinifloat
-from minimac.spec import Design, FixedPoint, Minifloat
+from minimac.rtl.probing import probing
+from minimac.spec import Design
 
 __all__ = ["Foot", "FootPlan"]
 
@@ -73,7 +73,6 @@ class FootPlan:
             pace_ps = MultiplyAddPlan(design).slowest_ps
         self.cuts = place_registers(
             self.sections,
-            [section.place for section in self.sections[:-1]],
             stages=stages,
             period_ps=pace_ps,
             register_ps=delays.register,
@@ -82,26 +81,20 @@ class FootPlan:
         self.slowest_ps = max(stages_ps(self.sections, self.cuts, delays.register))
 
     def _sections(self, delays: Delays) -> tuple[Section, ...]:
-        # Widths and ranges are asked of the accumulator, in a module that leads nowhere.
-        m, state = Module(), Signal(self.accumulator.state_layout)
+        with probing() as m:
+            state = Signal(self.accumulator.state_layout)
+            accumulator, state = self.accumulator.finish(m, state)
+            is_code = accumulator.code(m, state) is not None
         finish_ps = self.accumulator.finish_ps(delays)
-        accumulator, state = self.accumulator.finish(m, state)
-        if accumulator.code(m, state) is not None:
-            sections: tuple[Section, ...] = (Section("", finish_ps),)
-        else:
-            finish = (Section("finish", finish_ps),) if finish_ps else ()
-            sections = *finish, *self._conversion(accumulator).sections(m, state, delays)
-        Fragment.get(m, None)  # Amaranth warns of modules without use
-        return sections
+        if is_code:
+            return (Section("", finish_ps),)
+        first = (Section("finish", finish_ps),) if finish_ps else ()
+        return *first, *self._conversion(accumulator).sections(delays)
 
-    def _conversion(self, accumulator: Accumulator) -> ToMinifloat | ToFixed:
-        design, out = self.design, self.design.out
-        if isinstance(out, Minifloat):
-            # A chain of codes may end in -0.
-            keeps = self.keeps_zero_sign or isinstance(accumulator, CodedAccumulator)
-            return ToMinifloat(design, out, accumulator, keeps_zero_sign=keeps)
-        assert isinstance(out, FixedPoint)
-        return ToFixed(design, out, accumulator)
+    def _conversion(self, accumulator: Accumulator) -> Conversion:
+        # A chain of codes may end in -0.
+        keeps = self.keeps_zero_sign or isinstance(accumulator, CodedAccumulator)
+        return conversion_to(self.design.out, self.design, accumulator, keeps_zero_sign=keeps)
 
     def build(self, m: Module, *, step: Value, state: data.View) -> Value:
         """Add the hardware to a module; return the code."""

@@ -3,48 +3,40 @@
 from typing import Any
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
-from amaranth.lib import data, stream, wiring
+from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from minimac.rtl.delay import Delays, Section
-from minimac.rtl.operand import counts_as_fixed, exponent_range, integer, unit_exp, unpack
+from minimac.rtl.operand import counts_as_fixed, integer, magnitude, unit_exp, unpack
 from minimac.rtl.outline import Outline
 from minimac.rtl.pipeline import Pipeline
-from minimac.rtl.results import Conversion, IntegerResult, conversion_sections, cuts_of, flow
-from minimac.rtl.shift import shift_left
+from minimac.rtl.results import IntegerResult, Rounder
+from minimac.rtl.streamed import StreamedPlan, StreamedUnit
 from minimac.spec import Hadamard
 
 __all__ = ["HadamardPlan", "HadamardUnit"]
 
 
-class HadamardPlan:
-    """Interface and timing of a :class:`HadamardUnit`, found without building it.
+class HadamardPlan(StreamedPlan):
+    """Interface and timing of a :class:`HadamardUnit`, found without building it."""
 
-    Attributes
-    ----------
-    cuts : tuple of str
-        Places in the datapath that hold a register.
-    latency : int
-        Cycles from a transfer on ``i`` to ``o.valid``, if ``o`` does not stall.
-    signature : wiring.Signature
-        Members of the unit.
-    """
+    design: Hadamard
 
     def __init__(self, design: Hadamard) -> None:
         self.design = design
+        self.transfer = f"a vector of {design.lanes} numbers"
         self.steps = design.lanes.bit_length() - 1
         # Codebooks may have coarser units than what their values are of.
         self._unit = unit_exp(design.a)
-        self.accumulator = IntegerResult(
+        self.result = IntegerResult(
             design, bits=self.bits(self.steps), lsb_exp=self._unit - design.shift
         )
-        delays = Delays(design.technology)
-        self.cuts = cuts_of(design, self._sections(delays), delays)
-        self.latency = len(self.cuts) + 1
-        vector = data.StructLayout({"a": data.ArrayLayout(design.a.width, design.lanes)})
-        results = data.StructLayout({"result": data.ArrayLayout(design.out.width, design.lanes)})
-        self.signature = wiring.Signature(
-            {"i": In(stream.Signature(vector)), "o": Out(stream.Signature(results))}
+        super().__init__(
+            design,
+            self._sections(Delays(design.technology)),
+            f"for unit {design.unit} ({design.summary()})",
+            inputs={"a": data.ArrayLayout(design.a.width, design.lanes)},
+            outputs={"result": data.ArrayLayout(design.out.width, design.lanes)},
         )
 
     def bits(self, steps: int) -> int:
@@ -53,7 +45,7 @@ class HadamardPlan:
 
     def layout(self, steps: int) -> data.StructLayout:
         """Layout of all numbers after so many butterflies."""
-        lane = self.accumulator.with_special({"sum": signed(self.bits(steps))})
+        lane = self.result.with_special({"sum": signed(self.bits(steps))})
         return data.StructLayout({"lanes": data.ArrayLayout(lane, self.design.lanes)})
 
     def _sections(self, delays: Delays) -> tuple[Section, ...]:
@@ -66,14 +58,14 @@ class HadamardPlan:
         return (
             Section("place", place),
             *butterflies,
-            *conversion_sections(self.accumulator, delays),
+            *self.result.conversion.sections(delays),
         )
 
-    def build(self, m: Module, *, step: Value, codes: Any) -> data.View:
-        """Add the butterflies to a module; return the exact sums."""
+    def build(self, m: Module, *, step: Value, operands: dict[str, Any]) -> dict[str, Value]:
+        """Add the butterflies to a module; return the exact ``sums``, which wait to be rounded."""
         pipe = Pipeline(self.cuts, step)
         lanes = Signal(self.layout(0), name="placed")
-        for lane, code in zip(lanes.lanes, codes, strict=True):
+        for lane, code in zip(lanes.lanes, operands["a"], strict=True):
             self._place(m, lane, code)
         lanes = pipe.cut(m, "place", lanes)
         for n in range(1, self.steps + 1):
@@ -85,7 +77,7 @@ class HadamardPlan:
                 x, y = lanes.lanes[2 * k], lanes.lanes[2 * k + 1]
                 total, difference = sums.lanes[k], sums.lanes[half + k]
                 m.d.comb += [total.sum.eq(x.sum + y.sum), difference.sum.eq(x.sum - y.sum)]
-                if bits := self.accumulator.special_bits:
+                if bits := self.result.special_bits:
                     # Infinities change their signs, and NaN, which is both, remains.
                     m.d.comb += [
                         total.special.eq(x.special | y.special),
@@ -94,7 +86,7 @@ class HadamardPlan:
                         ),
                     ]
             lanes = pipe.cut(m, f"butterfly_{n}", sums)
-        return lanes
+        return {"sums": lanes}
 
     def _place(self, m: Module, lane: data.View, code: Value) -> None:
         """Bring a number into the unit that all are whole multiples of."""
@@ -103,17 +95,13 @@ class HadamardPlan:
             m.d.comb += lane.sum.eq(integer(fmt, code))
             return
         x = unpack(fmt, code)
-        low, high = exponent_range(fmt)
-        magnitude = Cat(x.significand, Const(0, high - low))
-        if high > low:
-            distance = Signal(range(high - low + 1), name="place_distance")
-            m.d.comb += distance.eq(x.exponent + (x.base - low))
-            magnitude = shift_left(m, magnitude, distance)
-        up = low - (fmt.sig_bits - 1) - self._unit
-        magnitude = magnitude << up if up >= 0 else magnitude[-up:]
-        m.d.comb += lane.sum.eq(Mux(x.sign, -magnitude, magnitude))
-        special = Cat(x.nan | (x.infinity & ~x.sign), x.nan | (x.infinity & x.sign))
-        m.d.comb += self.accumulator.take_special(lane, special[: self.accumulator.special_bits])
+        size, unit = magnitude(m, fmt, x)
+        up = unit - self._unit
+        size = size << up if up >= 0 else size[-up:]
+        m.d.comb += [
+            lane.sum.eq(Mux(x.sign, -size, size)),
+            *self.result.take_special(lane, x.special(self.result.special_bits)),
+        ]
 
     @property
     def meaning(self) -> dict[str, dict[str, str]]:
@@ -121,21 +109,13 @@ class HadamardPlan:
         design = self.design
         return {
             "i": {"a": f"code of {design.a.name}, for each lane"},
-            "o": {"result": f"code of {design.out.name}, for each lane"},
+            "o": {
+                "result": f"code of {design.out.name}, for each lane of the transform times "
+                f"2**-{design.shift}, rounded once"
+            },
         }
 
-    @property
-    def protocol(self) -> list[str]:
-        """How the ports are used."""
-        return [
-            f"Each transfer on i is a vector of {self.design.lanes} numbers; on o it comes",
-            f"transformed, times 2**-{self.design.shift}, each number rounded once.",
-            "latency_cycles: from the edge that takes a transfer on i to the one after which",
-            "o is valid. Throughput: a vector a cycle; while o is stalled everything stands",
-            "still.",
-        ]
-
-    def create(self, outline: Outline | None = None) -> "HadamardUnit":
+    def create(self, outline: Outline | None = None) -> wiring.Component:
         """Create the hardware."""
         return HadamardUnit(self.design, outline)
 
@@ -147,7 +127,7 @@ class _Butterflies(wiring.Component):
         self.plan = plan
         self.registers = any(cut == "place" or "butterfly" in cut for cut in plan.cuts)
         members = {
-            "a": In(data.ArrayLayout(plan.design.a.width, plan.design.lanes)),
+            "a": In(plan.inputs["a"]),
             "sums": Out(plan.layout(plan.steps)),
         }
         super().__init__(members | ({"step": In(1)} if self.registers else {}))
@@ -155,11 +135,11 @@ class _Butterflies(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         step = self.step if self.registers else Const(1)
-        m.d.comb += self.sums.eq(self.plan.build(m, step=step, codes=list(self.a)))
+        m.d.comb += self.sums.eq(self.plan.build(m, step=step, operands={"a": self.a})["sums"])
         return m
 
 
-class HadamardUnit(wiring.Component):
+class HadamardUnit(StreamedUnit):
     """A Walsh-Hadamard transform of each vector of a stream.
 
     One vector is accepted per cycle. While ``o`` is stalled everything stands still.
@@ -179,27 +159,24 @@ class HadamardUnit(wiring.Component):
         ``result``: codes of the transformed one.
     """
 
-    def __init__(self, design: Hadamard, outline: Outline | None = None) -> None:
-        self.design = design
-        self.outline = outline or Outline()
-        self.plan = HadamardPlan(design)
-        super().__init__(self.plan.signature)
+    plan: HadamardPlan
 
-    def elaborate(self, platform):
-        m = Module()
+    def __init__(self, design: Hadamard, outline: Outline | None = None) -> None:
+        super().__init__(HadamardPlan(design), outline)
+
+    def _datapath(self, m: Module, step: Value) -> dict[str, Value]:
         plan = self.plan
-        step = flow(m, self.i, self.o, len(plan.cuts))
         element = self.outline.part(m, "element", "element", lambda: _Butterflies(plan))
         if any(cut == "place" or "butterfly" in cut for cut in plan.cuts):
             m.d.comb += element.step.eq(step)
         m.d.comb += element.a.eq(self.i.p.a)
-        for n in range(self.design.lanes):
+        codes = []
+        for n, lane in enumerate(element.sums.lanes):
             foot = self.outline.part(
-                m, "foot", f"foot_{n}", lambda: Conversion(plan.accumulator, plan.cuts)
+                m, "foot", f"foot_{n}", lambda: Rounder(plan.result, plan.cuts)
             )
             if {"count", "shift", "round"} & set(plan.cuts):
                 m.d.comb += foot.step.eq(step)
-            m.d.comb += foot.state.eq(element.sums.lanes[n])
-            with m.If(step):
-                m.d.sync += self.o.p.result[n].eq(foot.code)
-        return m
+            m.d.comb += foot.state.eq(lane)
+            codes.append(foot.code)
+        return {"result": Cat(*codes)}

@@ -6,10 +6,10 @@ from amaranth.hdl import Module, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from minimac.rtl.delay import Delays, place_registers, stages_ps
+from minimac.rtl.delay import Delays, choose_cuts, stages_ps
 from minimac.rtl.kinds import accumulator_for
 from minimac.rtl.pipeline import Pipeline
-from minimac.spec import Design, SpecError
+from minimac.spec import Design
 
 __all__ = ["MultiplyAdd", "MultiplyAddPlan"]
 
@@ -47,19 +47,8 @@ class MultiplyAddPlan:
         sections = self.accumulator.sections(delays)
         ahead = {section.place: section.ahead for section in sections[:-1]}
         offered = [place for place in ahead if ahead[place] or not loops]
-        stages = None if design.pipeline == "auto" else design.pipeline
-        if stages is not None and stages > len(offered):
-            raise SpecError(
-                f"pipeline: must be auto or 0 to {len(offered)} in a {design.unit} of "
-                f"{design.summary()}, not {stages}"
-            )
-        self.cuts = place_registers(
-            sections,
-            offered,
-            stages=stages,
-            period_ps=1e6 / design.clock_mhz,
-            register_ps=delays.register,
-        )
+        where = f"in a {design.unit} of {design.summary()}"
+        self.cuts = choose_cuts(design, sections, where, offered)
         self.lead = sum(ahead[place] for place in self.cuts)
         self.latency = len(self.cuts) - self.lead
         self.slowest_ps = max(stages_ps(sections, self.cuts, delays.register))

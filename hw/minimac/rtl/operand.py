@@ -11,9 +11,10 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from amaranth.hdl import Cat, Const, Mux, Shape, Value, signed, unsigned
+from amaranth.hdl import Cat, Const, Module, Mux, Shape, Signal, Value, signed, unsigned
 
 from minimac.rtl.lookup import look_up
+from minimac.rtl.shift import shift_left
 from minimac.spec import (
     Codebook,
     ExponentOnly,
@@ -32,6 +33,7 @@ __all__ = [
     "integer",
     "integers",
     "is_special",
+    "magnitude",
     "shape_of",
     "unit_exp",
     "unpack",
@@ -64,6 +66,13 @@ class Operand:
     nan: Value
     infinity: Value
     base: int
+
+    def special(self, bits: int) -> Value:
+        """Return what tells NaN and infinities, as states do that have so many bits for it."""
+        if bits < 2:
+            return self.nan[:bits]
+        positive, negative = self.infinity & ~self.sign, self.infinity & self.sign
+        return Cat(self.nan | positive, self.nan | negative)
 
 
 def unpack(fmt: Format, code: Value) -> Operand:
@@ -165,6 +174,17 @@ def exponent_range(fmt: Format) -> tuple[int, int]:
         return fmt.min_exp, fmt.max_exp
     found = [_exponent(fmt.of, code) for code in fmt.codes if fmt.of.lsbs(code)]
     return (min(found), max(found)) if found else (fmt.min_exp, fmt.min_exp)
+
+
+def magnitude(m: Module, fmt: Format, x: Operand) -> tuple[Value, int]:
+    """Return the magnitude of a finite operand as an integer, and the exponent of its unit."""
+    low, high = exponent_range(fmt)
+    found: Value = Cat(x.significand, Const(0, high - low))
+    if high > low:
+        distance = Signal(range(high - low + 1), name="shift_distance")
+        m.d.comb += distance.eq(x.exponent + (x.base - low))
+        found = shift_left(m, found, distance)
+    return found, low - (fmt.sig_bits - 1)
 
 
 def _exponent(fmt: Format, code: int) -> int:

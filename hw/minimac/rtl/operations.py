@@ -1,5 +1,7 @@
 """What single operations give before they are rounded: products and sums, as chains of one term."""
 
+from dataclasses import replace
+
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import data
 
@@ -11,6 +13,7 @@ from minimac.rtl.operand import (
     counts_as_fixed,
     exponent_range,
     integer,
+    magnitude,
     unit_exp,
     unpack,
 )
@@ -235,14 +238,9 @@ class IntegerSum(Sum):
         """Return a finite operand in two's complement, in units of the sum."""
         if counts_as_fixed(fmt):
             return integer(fmt, code) << unit_exp(fmt) - self._lsb_exp
-        low, high = exponent_range(fmt)
-        magnitude = Cat(operand.significand, Const(0, high - low))
-        if high > low:
-            distance = Signal(range(high - low + 1), name="shift_distance")
-            m.d.comb += distance.eq(operand.exponent + (operand.base - low))
-            magnitude = shift_left(m, magnitude, distance)
-        magnitude = magnitude << low - (fmt.sig_bits - 1) - self._lsb_exp
-        return Mux(operand.sign, -magnitude, magnitude)
+        size, unit = magnitude(m, fmt, operand)
+        size = size << unit - self._lsb_exp
+        return Mux(operand.sign, -size, size)
 
     def integer(self, m: Module, state: data.View) -> Integer | None:
         """Return the sum, unless a zero may have a sign."""
@@ -250,11 +248,9 @@ class IntegerSum(Sum):
 
     def fraction(self, m: Module, state: data.View) -> Fraction:
         """Return sign and magnitude, with a constant exponent."""
-        magnitude = Signal(max(map(abs, self._ends)).bit_length(), name="magnitude")
-        m.d.comb += magnitude.eq(Mux(state.sum < 0, -state.sum, state.sum))
-        sign = Mux(magnitude.any(), state.sum < 0, state.zero_sign)
-        top = self._lsb_exp + len(magnitude) - 1
-        return Fraction(sign, magnitude, Const(0, 1), top, top)
+        bits = max(map(abs, self._ends)).bit_length()
+        found = Integer(state.sum, self._lsb_exp).fraction(m, bits)
+        return replace(found, sign=Mux(found.magnitude.any(), found.sign, state.zero_sign))
 
 
 class FloatSum(Sum):
@@ -443,13 +439,11 @@ class Number(SingleTerm):
             m.d.comb += state.integer.eq(integer(self.spec.a, a))
             return pipe.cut(m, "unpack", state)
         x = unpack(self.spec.a, a)
-        flags = x.nan | (x.infinity & ~x.sign), x.nan | (x.infinity & x.sign)
-        special = Cat(*flags)[: self.special_bits]
         m.d.comb += [
             state.significand.eq(x.significand),
             state.exponent.eq(x.exponent),
             state.sign.eq(x.sign),
-            *self.take_special(state, special),
+            *self.take_special(state, x.special(self.special_bits)),
         ]
         return pipe.cut(m, "unpack", state)
 
@@ -462,11 +456,7 @@ class Number(SingleTerm):
         """Return the fields of the state, or sign and magnitude of an integer."""
         fmt = self.spec.a
         if counts_as_fixed(fmt):
-            sign = state.integer < 0
-            magnitude = Signal(fmt.width, name="magnitude")
-            m.d.comb += magnitude.eq(Mux(sign, -state.integer, state.integer))
-            top = unit_exp(fmt) + fmt.width - 1
-            return Fraction(sign, magnitude, Const(0, 1), top, top)
+            return Integer(state.integer, unit_exp(fmt)).fraction(m, fmt.width)
         base = unpack(fmt, Signal(fmt.width)).base
         normal_from = None
         if isinstance(fmt, ExponentOnly) or (isinstance(fmt, Minifloat) and fmt.ftz):

@@ -89,18 +89,19 @@ def streams_of(planned: Any) -> list[Stream]:
     for name, member in planned.signature.members.items():
         assert isinstance(member.signature, stream.Signature)
         layout = member.signature.members["payload"].shape
-        meaning, states = planned.meaning[name], planned.accumulator.meaning
-        fields = tuple(_field(key, place.shape, meaning[key], states) for key, place in layout)
+        meaning = planned.meaning[name]
+        fields = tuple(_field(planned, key, place.shape, meaning[key]) for key, place in layout)
         found.append(Stream(name, member.flow is wiring.In, fields))
     return found
 
 
-def _field(name: str, shape: Any, meaning: str, states: Mapping[str, str]) -> Field:
+def _field(planned: Any, name: str, shape: Any, meaning: str) -> Field:
     count, item = 1, shape
     if isinstance(shape, data.ArrayLayout):
         count, item = shape.length, shape.elem_shape
     parts = {}
-    if isinstance(item, data.StructLayout):
+    if isinstance(item, data.StructLayout):  # the state of a chain
+        states = planned.accumulator.meaning
         parts = {
             key: {
                 "lowest_bit": place.offset,

@@ -1,37 +1,24 @@
-"""What units around a matrix engine are made of: numbers on a grid, lines, roundings."""
+"""What units around a matrix engine are made of: results to round, numbers on a grid, lines."""
 
 from collections.abc import Sequence
-from typing import Any
 
-from amaranth.hdl import Cat, Const, Fragment, Module, Mux, Shape, Signal, Value, signed
+from amaranth.hdl import Cat, Const, Module, Mux, Shape, Signal, Value, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from minimac.rtl import accumulator
-from minimac.rtl.delay import Delays, Section, place_registers
+from minimac.rtl.accumulator import Fraction, Integer, State
+from minimac.rtl.conversion import Conversion, conversion_to
+from minimac.rtl.delay import Delays
 from minimac.rtl.lookup import look_up
 from minimac.rtl.operand import Operand
-from minimac.rtl.operations import SingleTerm
 from minimac.rtl.pipeline import Pipeline
 from minimac.rtl.shift import shift_right_sticky
-from minimac.rtl.tofixed import ToFixed
-from minimac.rtl.tominifloat import ToMinifloat
-from minimac.spec import Design, FixedPoint, Interpolation, Minifloat, SpecError
+from minimac.spec import Design, Interpolation
 
-__all__ = [
-    "Conversion",
-    "IntegerResult",
-    "Line",
-    "Result",
-    "conversion_of",
-    "conversion_sections",
-    "cuts_of",
-    "flow",
-    "to_grid",
-]
+__all__ = ["IntegerResult", "Line", "Result", "Rounder", "to_grid"]
 
 
-class Result(SingleTerm):
+class Result(State):
     """A value that is worked out by other means, and waits to be rounded.
 
     Parameters
@@ -56,62 +43,49 @@ class Result(SingleTerm):
         exponent = {"exponent": range(self.reach + 1)} if self.reach else {}
         return self.with_special({"sign": 1, "magnitude": self.bits, **exponent})
 
-    def sections(self, delays: Delays) -> tuple[Section, ...]:
-        """There is nothing but the rounding."""
-        return ()
-
-    def multiply(self, m: Module, pipe: Pipeline, a: Value, b: Value) -> data.View:
-        """Nobody multiplies."""
-        raise NotImplementedError
-
-    def fraction(self, m: Module, state: data.View) -> accumulator.Fraction:
+    def fraction(self, m: Module, state: data.View) -> Fraction:
         """Return the fields of the state."""
         exponent = state.exponent if self.reach else Const(0, 1)
-        return accumulator.Fraction(state.sign, state.magnitude, exponent, self.base, self.top)
+        return Fraction(state.sign, state.magnitude, exponent, self.base, self.top)
+
+    @property
+    def conversion(self) -> Conversion:
+        """What rounds it to the format of the design; a zero keeps its sign."""
+        return conversion_to(self.spec.out, self.spec, self)
 
 
-class IntegerResult(Result):
+class IntegerResult(State):
     """The same in two's complement, as ``sum``, in units of ``2**lsb_exp``."""
 
     def __init__(self, design: Design, *, bits: int, lsb_exp: int) -> None:
-        super().__init__(design, bits=bits, base=0, top=0, reach=0)
-        self.lsb_exp = lsb_exp
+        super().__init__(design)
+        self.bits, self.lsb_exp = bits, lsb_exp
 
     @property
     def state_layout(self) -> data.StructLayout:
         """``sum`` and ``special``."""
         return self.with_special({"sum": signed(self.bits)})
 
-    def integer(self, m: Module, state: data.View) -> accumulator.Integer:
+    def integer(self, m: Module, state: data.View) -> Integer:
         """Return the sum."""
-        return accumulator.Integer(state.sum, self.lsb_exp)
+        return Integer(state.sum, self.lsb_exp)
+
+    def fraction(self, m: Module, state: data.View) -> Fraction:
+        """Return sign and magnitude, with a constant exponent."""
+        return self.integer(m, state).fraction(m, self.bits)
+
+    @property
+    def conversion(self) -> Conversion:
+        """What rounds it to the format of the design; a zero has no sign."""
+        return conversion_to(self.spec.out, self.spec, self, keeps_zero_sign=False)
 
 
-def conversion_of(result: Result) -> ToMinifloat | ToFixed:
-    """Return what rounds results to the format of the design; a zero keeps its sign."""
-    spec = result.spec
-    if isinstance(spec.out, Minifloat):
-        keeps = not isinstance(result, IntegerResult)
-        return ToMinifloat(spec, spec.out, result, keeps_zero_sign=keeps)
-    assert isinstance(spec.out, FixedPoint)
-    return ToFixed(spec, spec.out, result)
-
-
-def conversion_sections(result: Result, delays: Delays) -> tuple[Section, ...]:
-    """Return the pieces of a conversion between places for registers."""
-    # Widths are asked of the result, in a module that leads nowhere.
-    m, state = Module(), Signal(result.state_layout)
-    sections = conversion_of(result).sections(m, state, delays)
-    Fragment.get(m, None)  # else Amaranth warns that nobody does
-    return sections
-
-
-class Conversion(wiring.Component):
+class Rounder(wiring.Component):
     """One rounding, with registers at given places.
 
     Parameters
     ----------
-    result : Result
+    result : Result or IntegerResult
         What is rounded.
     cuts : sequence of str
         Places that hold a register, and others, which do not matter here.
@@ -126,9 +100,9 @@ class Conversion(wiring.Component):
         Its code.
     """
 
-    def __init__(self, result: Result, cuts: Sequence[str]) -> None:
+    def __init__(self, result: Result | IntegerResult, cuts: Sequence[str]) -> None:
         self.result = result
-        places = [x.place for x in conversion_sections(result, Delays(""))]
+        places = [section.place for section in result.conversion.sections(Delays(""))]
         self.cuts = tuple(place for place in places if place in cuts)
         members = {"state": In(result.state_layout), "code": Out(result.spec.out.width)}
         super().__init__(members | ({"step": In(1)} if self.cuts else {}))
@@ -136,7 +110,7 @@ class Conversion(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         pipe = Pipeline(self.cuts, self.step if self.cuts else Const(1))
-        m.d.comb += self.code.eq(conversion_of(self.result).build(m, pipe, self.state))
+        m.d.comb += self.code.eq(self.result.conversion.build(m, pipe, self.state))
         return m
 
 
@@ -247,34 +221,3 @@ class Line:
         wide = Signal(self.value_bits + offset_bits, name="wide_point")
         m.d.comb += wide.eq(start + rise.rise)
         return wide[offset_bits:]
-
-
-def cuts_of(design: Any, sections: tuple[Section, ...], delays: Delays) -> tuple[str, ...]:
-    """Choose the places for registers of a unit's whole path; refuse too many."""
-    offered = [section.place for section in sections[:-1]]
-    stages = None if design.pipeline == "auto" else design.pipeline
-    if stages is not None and stages > len(offered):
-        raise SpecError(
-            f"pipeline: must be auto or 0 to {len(offered)} for unit {design.unit} "
-            f"({design.summary()}), not {stages}"
-        )
-    return place_registers(
-        sections,
-        offered,
-        stages=stages,
-        period_ps=1e6 / design.clock_mhz,
-        register_ps=delays.register,
-    )
-
-
-def flow(m: Module, i: Any, o: Any, stages: int) -> Value:
-    """Pass ``valid`` along ``stages`` registers and that of the output; return when all move.
-
-    Every stage moves, or none does. Only ``valid`` needs a reset value.
-    """
-    step = Signal(name="step_all")
-    m.d.comb += [step.eq(~o.valid | o.ready), i.ready.eq(step)]
-    in_flight = Signal(stages, name="in_flight")
-    with m.If(step):
-        m.d.sync += Cat(in_flight, o.valid).eq(Cat(i.valid, in_flight))
-    return step

@@ -1,10 +1,19 @@
 """The decision to round away from zero, by what is cut off or by chance."""
 
+from typing import NamedTuple
+
 from amaranth.hdl import Cat, Const, Value
 
-from minimac.spec import Rounding
+from minimac.spec import Overflow, Rounding
 
-__all__ = ["rest_bits", "round_rest", "round_up"]
+__all__ = ["Modes", "rest_bits", "round_rest", "round_up", "round_up_complement"]
+
+
+class Modes(NamedTuple):
+    """What rules a conversion, of a design's fields."""
+
+    out_round: Rounding
+    out_overflow: Overflow = Overflow.SATURATE
 
 
 def round_up(rounding: Rounding, *, sign: Value, odd: Value, half: Value, below: Value) -> Value:
@@ -78,3 +87,23 @@ def round_rest(
     # To the nearest number of steps, an even one of two: that carry joins the sum.
     steps, half = rest[1:], rest[0]
     return (steps + random + (half & (below | steps[0])))[bits]
+
+
+def round_up_complement(
+    rounding: Rounding, *, sign: Value, odd: Value, half: Value, below: Value
+) -> Value:
+    """Whether a truncated number in two's complement goes up by one ulp.
+
+    Parameters are those of :func:`round_up`. What is cut off makes such a number smaller, not
+    nearer to zero, so that all modes but those to nearest even and to odd mirror.
+    """
+    match rounding:
+        case Rounding.RNA:
+            return half & (below | ~sign)
+        case Rounding.TRUNCATE:
+            return sign & (half | below)
+        case Rounding.UP:
+            return half | below
+        case Rounding.DOWN:
+            return Const(0)
+    return round_up(rounding, sign=sign, odd=odd, half=half, below=below)

@@ -8,11 +8,11 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from minimac.rtl.activation import ExponentialPath
-from minimac.rtl.delay import Delays, Section, place_registers, stages_ps
+from minimac.rtl.delay import Delays, Section, choose_cuts, place_registers, stages_ps
 from minimac.rtl.operand import unpack
 from minimac.rtl.outline import Outline
 from minimac.rtl.pipeline import Pipeline
-from minimac.rtl.results import Conversion, Result, conversion_sections, cuts_of
+from minimac.rtl.results import Result, Rounder
 from minimac.rtl.shift import leading_zeros, shift_left, shift_right_sticky
 from minimac.spec import Softmax
 
@@ -42,7 +42,7 @@ class SoftmaxPlan:
         self.sum_bits = bits + 1 + 2 * guard
         # Beyond, a result is less than a quarter of the least one that there is.
         self.depth = max(1, min(self.path.reach + guard, 3 - design.out.lsb_exp))
-        self.accumulator = Result(
+        self.result = Result(
             design,
             bits=bits + 1 + design.quotient_bits,
             base=-self.depth,
@@ -51,13 +51,13 @@ class SoftmaxPlan:
         )
         delays = Delays(design.technology)
         first, second = self._first_sections(delays), self._second_sections(delays)
-        own = cuts_of(design, first, delays)
+        where = f"for unit {design.unit} ({design.summary()})"
+        own = choose_cuts(design, first, where)
         pace_ps = 1e6 / design.clock_mhz
         if design.pipeline != "auto":
             pace_ps = max(stages_ps(first, own, delays.register))
         self.later_cuts = place_registers(
             second,
-            [section.place for section in second[:-1]],
             stages=0 if design.pipeline == 0 else None,
             period_ps=pace_ps,
             register_ps=delays.register,
@@ -81,7 +81,7 @@ class SoftmaxPlan:
     def _second_sections(self, delays: Delays) -> tuple[Section, ...]:
         bits = self.design.mantissa + 1
         multiply = delays.multiplier(bits, self.design.quotient_bits + 1) + delays.gates(1)
-        return Section("multiply", multiply), *conversion_sections(self.accumulator, delays)
+        return Section("multiply", multiply), *self.result.conversion.sections(delays)
 
     @property
     def has_zeros(self) -> bool:
@@ -408,7 +408,7 @@ class SoftmaxUnit(wiring.Component):
         with m.If(step):
             m.d.sync += [read.eq(reading), last.eq(final)]
 
-        result = plan.accumulator
+        result = plan.result
         word = port.data
         mantissa = Cat(word.fraction, Const(1, 1))
         if plan.has_zeros:
@@ -425,7 +425,7 @@ class SoftmaxUnit(wiring.Component):
         if result.special_bits:
             m.d.comb += state.state.special.eq(held["bad"].replicate(result.special_bits))
         state = Pipeline(plan.later_cuts, step).cut(m, "multiply", state)
-        foot = self.outline.part(m, "foot", "foot", lambda: Conversion(result, plan.later_cuts))
+        foot = self.outline.part(m, "foot", "foot", lambda: Rounder(result, plan.later_cuts))
         m.d.comb += foot.state.eq(state.state)
         valid, ends = read, state.last
         if "multiply" in plan.later_cuts:

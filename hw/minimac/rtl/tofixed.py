@@ -6,9 +6,10 @@ from amaranth.lib import data
 from minimac.rtl.accumulator import Fraction, Integer, State
 from minimac.rtl.delay import Delays, Section
 from minimac.rtl.pipeline import Pipeline
-from minimac.rtl.round import rest_bits, round_rest, round_up
+from minimac.rtl.probing import probing
+from minimac.rtl.round import Modes, rest_bits, round_rest, round_up_complement
 from minimac.rtl.shift import shift_right_sticky
-from minimac.spec import Arithmetic, FixedPoint, Overflow, Rounding
+from minimac.spec import Arithmetic, FixedPoint, Overflow
 
 __all__ = ["ToFixed"]
 
@@ -18,8 +19,8 @@ class ToFixed:
 
     Parameters
     ----------
-    spec : Arithmetic
-        Format and modes of the result.
+    spec : Arithmetic or Modes
+        Modes of the conversion.
     out : FixedPoint
         The format.
     accumulator : State
@@ -30,7 +31,7 @@ class ToFixed:
 
     def __init__(
         self,
-        spec: Arithmetic,
+        spec: Arithmetic | Modes,
         out: FixedPoint,
         accumulator: State,
         *,
@@ -44,16 +45,18 @@ class ToFixed:
         # Bits besides the sign; all else is beyond the range, or does not matter.
         self.bits = out.width - (out.signed and not self.wraps)
 
-    def sections(self, m: Module, state: data.View, delays: Delays) -> tuple[Section, ...]:
+    def sections(self, delays: Delays) -> tuple[Section, ...]:
         """Return the pieces between places for registers: shift, round, clamp."""
         clamp = Section("", delays.gates(3))
         rounds = delays.gates(2) if self.rest_bits == 1 else delays.adder(self.rest_bits)
         rounds += delays.incrementer(self.bits + 1)
-        whole = self._integer(m, state)
-        if whole is not None:
-            lost = delays.any(len(whole.lsbs))
-            return Section("round", lost + rounds), clamp
-        x = self.accumulator.fraction(m, state)
+        with probing() as m:
+            state = Signal(self.accumulator.state_layout)
+            whole = self._integer(m, state)
+            if whole is not None:
+                lost = delays.any(len(whole.lsbs))
+                return Section("round", lost + rounds), clamp
+            x = self.accumulator.fraction(m, state)
         distance = delays.adder(len(x.exponent)) + delays.gates(1)
         shift = distance + delays.shifter(self._window_bits(x))
         return Section("shift", shift), Section("round", rounds), clamp
@@ -93,18 +96,8 @@ class ToFixed:
         up: Value = Const(0)
         if drop > 0:
             half, below = rest[-1], rest[:-1].any()
-            # Two's complement truncates toward negative infinity, so that all modes mirror.
-            match rounding := self.spec.out_round:
-                case Rounding.RNA:
-                    up = half & (below | ~sign)
-                case Rounding.TRUNCATE:
-                    up = sign & (half | below)
-                case Rounding.UP:
-                    up = half | below
-                case Rounding.DOWN:
-                    up = Const(0)
-                case _:
-                    up = round_up(rounding, sign=sign, odd=kept[0], half=half, below=below)
+            mode = self.spec.out_round
+            up = round_up_complement(mode, sign=sign, odd=kept[0], half=half, below=below)
         rounded = self._rounded()
         high = kept[self.bits :]
         m.d.comb += [

@@ -1,7 +1,7 @@
 """From the state of a chain to a minifloat: find the leading one, shift, round, pack."""
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data
@@ -10,11 +10,12 @@ from minimac.rtl.accumulator import State
 from minimac.rtl.delay import Delays, Section
 from minimac.rtl.funnel import shift_into
 from minimac.rtl.pipeline import Pipeline
-from minimac.rtl.round import rest_bits, round_rest
+from minimac.rtl.probing import probing
+from minimac.rtl.round import Modes, rest_bits, round_rest
 from minimac.rtl.shift import leading_zeros, shift_right_sticky
-from minimac.spec import Arithmetic, Minifloat, Overflow, Rounding
+from minimac.spec import Arithmetic, Minifloat, Overflow
 
-__all__ = ["Modes", "ToMinifloat"]
+__all__ = ["ToMinifloat"]
 
 
 @dataclass(frozen=True)
@@ -46,13 +47,6 @@ class _Number:
     complement: bool
     placed: bool
     loose: int
-
-
-class Modes(NamedTuple):
-    """What rules a conversion, of a design's fields."""
-
-    out_round: Rounding
-    out_overflow: Overflow
 
 
 class ToMinifloat:
@@ -89,9 +83,10 @@ class ToMinifloat:
         # A significand, and what the rounding looks at below it.
         self._keep = out.sig_bits + self.rest_bits
 
-    def sections(self, m: Module, state: data.View, delays: Delays) -> tuple[Section, ...]:
+    def sections(self, delays: Delays) -> tuple[Section, ...]:
         """Return the pieces between places for registers: count, shift, round, pack."""
-        x = self._number(m, state)
+        with probing() as m:
+            x = self._number(m, Signal(self.accumulator.state_layout))
         searched = self._searched_bits(x)
         count = delays.gates(x.complement) + delays.leading_zeros(searched)
         shift = delays.shifter(searched)

@@ -10,13 +10,13 @@ from amaranth.lib.wiring import In, Out
 from minimac.rtl.arrays.edge import delayed, enter
 from minimac.rtl.arrays.plan import StationaryPlan
 from minimac.rtl.arrays.stationary import StationaryArray, Weights
-from minimac.rtl.delay import Delays, Section, place_registers, stages_ps
+from minimac.rtl.delay import Delays, Section, choose_cuts, stages_ps
 from minimac.rtl.encoding import partial_products
 from minimac.rtl.heap import BitHeap
 from minimac.rtl.kinds import accumulator_for
 from minimac.rtl.outline import Outline
 from minimac.rtl.pipeline import Pipeline
-from minimac.spec import SpecError, Systolic
+from minimac.spec import Systolic
 
 __all__ = ["BroadcastArray", "BroadcastPlan", "Column"]
 
@@ -127,27 +127,13 @@ class BroadcastPlan(StationaryPlan):
     def __init__(self, design: Systolic) -> None:
         delays = Delays(design.technology)
         *ahead, add = accumulator_for(design).sections(delays)
-        places = [section.place for section in ahead]
         levels = delays.gates(4 * ceil(log2(max(design.array.rows, 2))))
         if design.array.encode != "none":
             # Partial products of all rows go down one tree: there is no product to hold.
             levels += sum(section.delay_ps for section in ahead)
-            ahead, places = [], []
+            ahead = []
         sections = [*ahead, Section("tree", levels + add.delay_ps, True), add]
-        places.append("tree")
-        stages = None if design.pipeline == "auto" else design.pipeline
-        if stages is not None and stages > len(places):
-            raise SpecError(
-                f"pipeline: must be auto or 0 to {len(places)} in a broadcast array of "
-                f"{design.summary()}, not {stages}"
-            )
-        cuts = place_registers(
-            sections,
-            places,
-            stages=stages,
-            period_ps=1e6 / design.clock_mhz,
-            register_ps=delays.register,
-        )
+        cuts = choose_cuts(design, sections, f"in a broadcast array of {design.summary()}")
         super().__init__(design, cuts, max(stages_ps(sections, cuts, delays.register)))
         self.lead = len(cuts)
         self.latency = self.edge + self.lead + 1 + self.foot_cycles

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from amaranth.hdl import Cat, Const, Fragment, Module, Mux, ShapeLike, Signal, Value, signed
+from amaranth.hdl import Cat, Const, Module, Mux, ShapeLike, Signal, Value, signed
 from amaranth.lib import data
 
 from minimac.rtl.accumulator import Fraction, Scaled, State
@@ -19,9 +19,10 @@ from minimac.rtl.heap import BitHeap
 from minimac.rtl.operand import Operand, unpack
 from minimac.rtl.pipeline import Pipeline
 from minimac.rtl.product import FloatProduct, float_product
+from minimac.rtl.round import Modes
 from minimac.rtl.shift import leading_zeros, shift_down, shift_left
-from minimac.rtl.tominifloat import Modes, ToMinifloat
-from minimac.spec import Arithmetic, FusedAccumulation, Overflow
+from minimac.rtl.tominifloat import ToMinifloat
+from minimac.spec import Arithmetic, FusedAccumulation
 
 __all__ = ["FusedDot"]
 
@@ -118,12 +119,9 @@ class FusedDot(CodedAccumulator):
         largest = levels * (delays.adder((self._terms[1] - self._terms[0]).bit_length()) / 2)
         align = 2 * delays.adder(exponent) + delays.gates(4) + delays.shifter(self._window_bits)
         tree = delays.gates(2 + tree_levels(self.lanes + 1)) + delays.adder(self._sum_bits)
-        # Widths are asked in a module that leads nowhere.
-        m, total = Module(), Signal(self._total.state_layout)
-        count, *conversion = self._conversion.sections(m, total, delays)
+        count, *conversion = self._conversion.sections(delays)
         magnitude = delays.gates(1) + delays.incrementer(self._sum_bits)
         conversion.insert(0, count._replace(delay_ps=count.delay_ps + magnitude))
-        Fragment.get(m, None)  # Amaranth warns of modules without use
         return (
             Section("multiply", multiply, True),
             Section("largest", delays.gates(levels) + largest, True),
@@ -272,8 +270,7 @@ class FusedDot(CodedAccumulator):
 
     @property
     def _conversion(self) -> ToMinifloat:
-        modes = Modes(self.acc.round, Overflow.SATURATE)
-        return _ToState(modes, self.format, self._total)
+        return _ToState(Modes(self.acc.round), self.format, self._total)
 
 
 class _Total(State):

@@ -8,7 +8,7 @@ from typing import Any
 import cocotb
 import numpy as np
 from cocotb.clock import Clock
-from cocotb.triggers import ClockCycles, Event
+from cocotb.triggers import ClockCycles, Event, RisingEdge
 from numpy.typing import NDArray
 
 from minimac.bench.dots import chains, with_scales
@@ -30,6 +30,7 @@ __all__ = [
     "StationaryDriver",
     "TransferDriver",
     "driver_for",
+    "random_traffic",
 ]
 
 Codes = NDArray[np.int64]
@@ -118,6 +119,31 @@ class Driver:
 
     def _on_result(self, payload: int) -> None:
         raise TypeError(f"{type(self).__name__} must say what a result is")
+
+    async def multiply_given(self) -> None:
+        """Multiply the matrices that the job came with, from start to finish."""
+        await self.start()
+        if not self.job.operands:
+            self.dut._log.info("the job came with none")
+            return
+        for a, b in self.job.operands:
+            self.multiply(a, b)
+        await self.finish()
+
+    async def count_latency(self) -> None:
+        """Count the cycles from the first transfer on ``i`` to one on ``o``: as many as stated."""
+        dut, stated = self.dut, plan(self.design).latency
+        edge = RisingEdge(dut.clk)
+        cycles: int | None = None
+        for _ in range(_PATIENCE + stated):
+            await edge
+            if cycles is not None:
+                cycles += 1
+            elif dut.i_valid.value == 1 and dut.i_ready.value == 1:
+                cycles = 0
+            if dut.o_valid.value == 1:
+                break
+        assert cycles == stated, f"{cycles} cycles"
 
     async def finish(self) -> None:
         """Wait for all results, make sure that no more come, and count them."""
@@ -357,6 +383,20 @@ def driver_for(dut: Any, **traffic: Any) -> Driver:
     if isinstance(design, Systolic) and design.array.dataflow == "os":
         return OutputStationaryDriver(dut, **traffic)
     return units[type(design)](dut, **traffic)
+
+
+def random_traffic(
+    rng: np.random.Generator, *, gaps: bool = False, stalls: bool
+) -> dict[str, Iterable[int] | None]:
+    """Return what a driver takes for random gaps before transfers, and a random ``ready``."""
+
+    def draws(below: int) -> Iterator[int]:
+        return (int(n) for _ in itertools.count() for n in rng.integers(below, size=1000))
+
+    return {
+        "gaps": draws(4) if gaps else itertools.repeat(0),
+        "ready": draws(2) if stalls else None,
+    }
 
 
 def _shown(pairs: list[tuple[int, int]]) -> str:

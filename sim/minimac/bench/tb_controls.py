@@ -1,7 +1,6 @@
 """cocotb tests of reset, clock enable and wrappers: of designs that are not plain streams."""
 
 import itertools
-from collections.abc import Iterator
 from typing import Any
 
 import cocotb
@@ -10,15 +9,11 @@ from cocotb.clock import Clock
 from cocotb.triggers import ClockCycles, RisingEdge, Timer
 
 from minimac.bench.device import Device, Reset
-from minimac.bench.drivers import driver_for
+from minimac.bench.drivers import driver_for, random_traffic
 from minimac.bench.operands import STYLES
 from minimac.bench.run import Job
 from minimac.bench.stream import StreamSink, StreamSource
 from minimac.bench.traffic import PortPacker
-
-
-def _draws(rng: np.random.Generator, below: int) -> Iterator[int]:
-    return (int(n) for _ in itertools.count() for n in rng.integers(below, size=1000))
 
 
 @cocotb.test()
@@ -27,11 +22,7 @@ async def products(dut: Any, gaps: bool, stalls: bool) -> None:
     """Multiply random matrices of every style under random traffic."""
     data, traffic = np.random.default_rng(cocotb.RANDOM_SEED).spawn(2)
     device = Device(dut)
-    driver = driver_for(
-        device,
-        gaps=_draws(traffic, 4) if gaps else itertools.repeat(0),
-        ready=_draws(traffic, 2) if stalls else None,
-    )
+    driver = driver_for(device, **random_traffic(traffic, gaps=gaps, stalls=stalls))
     await driver.start()
     driver.stimulate(data, (1 if device.bus else 3) * len(STYLES))
     await driver.finish()
@@ -40,14 +31,7 @@ async def products(dut: Any, gaps: bool, stalls: bool) -> None:
 @cocotb.test()
 async def given_operands(dut: Any) -> None:
     """Multiply the matrices that the job came with."""
-    driver = driver_for(Device(dut))
-    await driver.start()
-    if not driver.job.operands:
-        dut._log.info("the job came with none")
-        return
-    for a, b in driver.job.operands:
-        driver.multiply(a, b)
-    await driver.finish()
+    await driver_for(Device(dut)).multiply_given()
 
 
 @cocotb.test()
@@ -59,7 +43,7 @@ async def enable_freezes(dut: Any, stalls: bool) -> None:
     if device.enable is None:
         dut._log.info("there is no clock enable")
         return
-    driver = driver_for(device, ready=_draws(traffic, 2) if stalls else None)
+    driver = driver_for(device, **random_traffic(traffic, stalls=stalls))
     await driver.start()
     cocotb.start_soon(_come_and_go(device, traffic))
     watched = cocotb.start_soon(_stands_still(device))

@@ -1,23 +1,16 @@
 """cocotb tests of every unit that multiplies matrices; see :func:`minimac.bench.run.simulate`."""
 
 import itertools
-from collections.abc import Iterator
 from typing import Any
 
 import cocotb
 import numpy as np
-from cocotb.triggers import RisingEdge
 
-from minimac.bench.drivers import driver_for
+from minimac.bench.drivers import driver_for, random_traffic
 from minimac.bench.operands import STYLES, Elements, all_codes, corner_codes, largest_code
-from minimac.rtl import plan
 
 # Of largest products, in an ordinary job and in an exhaustive one: some kinds have no end.
 LONGEST_CHAINS = 4096, 65536
-
-
-def _draws(rng: np.random.Generator, below: int) -> Iterator[int]:
-    return (int(n) for _ in itertools.count() for n in rng.integers(below, size=1000))
 
 
 @cocotb.test()
@@ -25,11 +18,7 @@ def _draws(rng: np.random.Generator, below: int) -> Iterator[int]:
 async def random_operands(dut: Any, gaps: bool, stalls: bool) -> None:
     """Multiply random matrices of every style, of random shape, under random traffic."""
     data, traffic = np.random.default_rng(cocotb.RANDOM_SEED).spawn(2)
-    driver = driver_for(
-        dut,
-        gaps=_draws(traffic, 4) if gaps else itertools.repeat(0),
-        ready=_draws(traffic, 2) if stalls else None,
-    )
+    driver = driver_for(dut, **random_traffic(traffic, gaps=gaps, stalls=stalls))
     await driver.start()
     elements = Elements(driver.design)
     longest = min(driver.design.accumulate.max_terms, driver.longest)
@@ -89,14 +78,7 @@ async def every_pair(dut: Any) -> None:
 @cocotb.test()
 async def given_operands(dut: Any) -> None:
     """Multiply the matrices that the job came with."""
-    driver = driver_for(dut)
-    await driver.start()
-    if not driver.job.operands:
-        dut._log.info("the job came with none")
-        return
-    for a, b in driver.job.operands:
-        driver.multiply(a, b)
-    await driver.finish()
+    await driver_for(dut).multiply_given()
 
 
 @cocotb.test()
@@ -106,15 +88,5 @@ async def latency(dut: Any) -> None:
     await driver.start()
     depth = driver.depth(1)
     driver.multiply(np.zeros((1, depth), int), np.zeros((depth, 1), int))
-    edge = RisingEdge(dut.clk)
-    cycles: int | None = None
-    for _ in range(5000 + plan(driver.design).latency):
-        await edge
-        if cycles is not None:
-            cycles += 1
-        elif dut.i_valid.value == 1 and dut.i_ready.value == 1:
-            cycles = 0
-        if dut.o_valid.value == 1:
-            break
-    assert cycles == plan(driver.design).latency, f"{cycles} cycles"
+    await driver.count_latency()
     await driver.finish()

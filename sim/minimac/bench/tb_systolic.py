@@ -7,7 +7,7 @@ import cocotb
 import numpy as np
 from cocotb.triggers import ClockCycles
 
-from minimac.bench.drivers import driver_for
+from minimac.bench.drivers import driver_for, random_traffic
 from minimac.bench.operands import STYLES
 from minimac.bench.run import Job
 from minimac.rtl import plan
@@ -18,9 +18,8 @@ from minimac.spec import Systolic
 @cocotb.parametrize(stalls=[False, True])
 async def products_of_one_row(dut: Any, stalls: bool) -> None:
     """Change the weights between any two rows, with the next ones waiting at the port."""
-    rng = np.random.default_rng(cocotb.RANDOM_SEED)
-    ready = (int(rng.integers(2)) for _ in itertools.count()) if stalls else None
-    driver = driver_for(dut, ready=ready)
+    rng, traffic = np.random.default_rng(cocotb.RANDOM_SEED).spawn(2)
+    driver = driver_for(dut, **random_traffic(traffic, stalls=stalls))
     await driver.start()
     design = driver.design
     assert isinstance(design, Systolic)

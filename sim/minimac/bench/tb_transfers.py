@@ -1,23 +1,15 @@
 """cocotb tests of units of :data:`minimac.bench.transfers.TRANSFERS`."""
 
-import itertools
-from collections.abc import Iterator
 from typing import Any
 
 import cocotb
 import numpy as np
-from cocotb.triggers import RisingEdge
 
-from minimac.bench.drivers import TransferDriver
-from minimac.rtl import plan
+from minimac.bench.drivers import TransferDriver, random_traffic
 
 _CORNERS = 1000  # combinations at most, unless the job is exhaustive
 _FEW_BITS = 8  # of all codes together, to try them in all ways
 _CLOSED_BITS = 16  # the same if the job is exhaustive
-
-
-def _draws(rng: np.random.Generator, below: int) -> Iterator[int]:
-    return (int(n) for _ in itertools.count() for n in rng.integers(below, size=1000))
 
 
 @cocotb.test()
@@ -25,11 +17,7 @@ def _draws(rng: np.random.Generator, below: int) -> Iterator[int]:
 async def random_operands(dut: Any, gaps: bool, stalls: bool) -> None:
     """Send sequences of every style, and hard ones, under random traffic."""
     data, traffic = np.random.default_rng(cocotb.RANDOM_SEED).spawn(2)
-    driver = TransferDriver(
-        dut,
-        gaps=_draws(traffic, 4) if gaps else itertools.repeat(0),
-        ready=_draws(traffic, 2) if stalls else None,
-    )
+    driver = TransferDriver(dut, **random_traffic(traffic, gaps=gaps, stalls=stalls))
     await driver.start()
     count = 1000 if driver.job.exhaustive else 40
     for fields in driver.bench.draw(driver.design, data, count):
@@ -66,14 +54,7 @@ async def every_operand(dut: Any) -> None:
 @cocotb.test()
 async def given_operands(dut: Any) -> None:
     """Send what the matrices that the job came with stand for."""
-    driver = TransferDriver(dut)
-    await driver.start()
-    if not driver.job.operands:
-        dut._log.info("the job came with none")
-        return
-    for a, b in driver.job.operands:
-        driver.multiply(a, b)
-    await driver.finish()
+    await TransferDriver(dut).multiply_given()
 
 
 @cocotb.test()
@@ -87,15 +68,5 @@ async def latency(dut: Any) -> None:
     rng = np.random.default_rng(cocotb.RANDOM_SEED)
     fields = driver.bench.corners(driver.design, rng, 1)
     driver.send({name: column[:1] for name, column in fields.items()})
-    edge = RisingEdge(dut.clk)
-    cycles: int | None = None
-    for _ in range(plan(driver.design).latency + 100):
-        await edge
-        if cycles is not None:
-            cycles += 1
-        elif dut.i_valid.value == 1 and dut.i_ready.value == 1:
-            cycles = 0
-        if dut.o_valid.value == 1:
-            break
-    assert cycles == plan(driver.design).latency, f"{cycles} cycles"
+    await driver.count_latency()
     await driver.finish()

@@ -4,7 +4,7 @@ import random
 from fractions import Fraction
 
 import pytest
-from amaranth.hdl import Module, signed
+from amaranth.hdl import Const, Module, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.sim import Simulator
@@ -12,12 +12,14 @@ from amaranth.sim import Simulator
 import chains
 import oracle
 from circuits import run_chains, some_codes
+from minimac.rtl.dots.exact import ExactDot
+from minimac.rtl.pipeline import Pipeline
 from minimac.rtl.product import (
     code_product,
     float_product,
-    integer_dot,
     integer_product,
     special_bits,
+    unit_of_products,
 )
 from minimac.spec import FixedPoint, SpecError, load_design
 
@@ -168,10 +170,11 @@ def test_the_product_is_no_code_of_another_format():
 
 
 class Dot(wiring.Component):
-    """Sum of the products of lanes."""
+    """Sum of the products of lanes, in units of the design."""
 
     def __init__(self, design, lanes):
-        self.design, self.lanes = design, lanes
+        self.dot = ExactDot(design, lanes)
+        self.up = unit_of_products(design) - design.lsb_exp
         super().__init__(
             {
                 "a": In(design.a.width).array(lanes),
@@ -182,16 +185,19 @@ class Dot(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        m.d.comb += self.sum.eq(integer_dot(self.design, list(self.a), list(self.b)))
+        total = self.dot.total(m, Pipeline((), Const(1)), list(self.a), list(self.b))
+        m.d.comb += self.sum.eq(total.sum << self.up)
         return m
 
 
 @pytest.mark.parametrize("lanes", [1, 2, 7, 16])
 @pytest.mark.parametrize(
-    "pair", ["bin bin", "lut:tern:31 bin", "bin int4", "tern int8", "tern tern", "int4 int4"]
+    "pair",
+    ["bin bin", "lut:tern:31 bin", "bin int4", "tern int8", "tern tern", "int4 int4", "e2m1 int4"],
 )
 def test_sums_of_lanes(pair, lanes, seed):
-    design = design_of(*pair.split())
+    accumulate = {"kind": "exact", "max_terms": lanes}
+    design = design_of(*pair.split(), accumulate=accumulate)
     rng = random.Random(f"{seed} {pair} {lanes}")
     dut = Dot(design, lanes)
 
@@ -210,10 +216,6 @@ def test_sums_of_lanes(pair, lanes, seed):
     simulator = Simulator(dut)
     simulator.add_testbench(check)
     simulator.run()
-
-
-def test_floats_have_no_sum_of_lanes():
-    assert integer_dot(design_of("e2m1", "int4"), [], []) is None
 
 
 def draw_design(rng):

@@ -1,12 +1,11 @@
 """Products of two codes, not rounded and not normalised (design section 3.3)."""
 
-import operator
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from amaranth.hdl import Cat, Const, Mux, Value
 
-from minimac.rtl.addend import Addend, is_binary, multiply_fixed
+from minimac.rtl.addend import Addend, multiply_fixed
+from minimac.rtl.compare import at_least
 from minimac.rtl.operand import (
     Operand,
     counts_as_fixed,
@@ -22,7 +21,6 @@ __all__ = [
     "code_product",
     "float_product",
     "integer_addend",
-    "integer_dot",
     "integer_product",
     "special_bits",
     "unit_of_products",
@@ -138,32 +136,6 @@ def integer_product(spec: Arithmetic, a: Value, b: Value) -> Value | None:
     return total << up if up else total
 
 
-def integer_dot(spec: Arithmetic, a: Sequence[Value], b: Sequence[Value]) -> Value | None:
-    """Sum the products of pairs of codes of fixed-point values; None if they are not all of them.
-
-    The ones that complemented products lack are counted and added at once, not one in each product.
-    Where all values are 1 or -1, the sum is twice the number of positive products, less that of
-    all: a population count, of two thirds less area than a sum of so many products.
-
-    Returns
-    -------
-    Value
-        As :func:`integer_product`.
-    """
-    addends = [integer_addend(spec, x, y) for x, y in zip(a, b, strict=True)]
-    found = [addend for addend in addends if addend is not None]
-    if len(found) < len(addends) or not found:
-        return None
-    if is_binary(spec.a) and is_binary(spec.b):
-        total = (_sum([addend.value >= 0 for addend in found]) << 1) - len(found)
-    else:
-        total = _sum([addend.value for addend in found])
-        carries = [addend.carry for addend in found if not isinstance(addend.carry, Const)]
-        total = total + _sum(carries) if carries else total
-    up = unit_of_products(spec) - spec.lsb_exp
-    return total << up if up else total
-
-
 def code_product(spec: Arithmetic, a: Value, b: Value) -> Value | None:
     """Multiply two codes by adding them, where the product is a code of ``out``; else None.
 
@@ -217,15 +189,6 @@ def _lmul(x: Operand, y: Operand, offset: int) -> tuple[Value, Value]:
     return total[:bits] & ~zero.replicate(bits), zero
 
 
-def _sum(values: Sequence[Value]) -> Value:
-    """Add values pairwise, so that each addition is as narrow as it can be."""
-    terms = list(values)
-    while len(terms) > 1:
-        pairs = [operator.add(*terms[n : n + 2]) for n in range(0, len(terms) - 1, 2)]
-        terms = pairs + terms[2 * len(pairs) :]
-    return terms[0]
-
-
 def _sum_of_codes(
     spec: Arithmetic, a: Value, b: Value, normal: Value, less: int
 ) -> tuple[Value, Value, Value]:
@@ -251,10 +214,10 @@ def _sum_of_codes(
     high = total[bits - 1 :].as_unsigned() + top
     magnitude = Cat(total[: bits - 1], high[0])
     above, negative = (high[1:-1].any(), high[-1]) if top < 0 else (high[1:].any(), Const(0, 1))
-    over = ~negative & (above | _at_least(magnitude, fmt.max_code + 1 - less))
+    over = ~negative & (above | at_least(magnitude, fmt.max_code + 1 - less))
     if constant + less + (1 << man_bits) > 1:
         over = over & normal  # the sum with a subnormal code can be as large
-    low = ~_at_least(magnitude, (1 << man_bits) - less)
+    low = ~at_least(magnitude, (1 << man_bits) - less)
     return magnitude, over, negative | low | ~normal
 
 
@@ -277,14 +240,3 @@ def _float_of_sum(spec: Arithmetic, a: Value, b: Value, x: Operand, y: Operand) 
         least=0,
         most=fmt.max_exp - fmt.min_exp,
     )
-
-
-def _at_least(value: Value, bound: int) -> Value:
-    """Compare with a constant of any size, run by run of its bits: by a gate a bit."""
-    if bound <= 0 or bound >> len(value):
-        return Const(bound <= 0, 1)
-    if not bound & (1 << len(value) - 1):
-        rest = bound.bit_length()
-        return value[rest:].any() | _at_least(value[:rest], bound)
-    rest = (bound ^ (1 << len(value)) - 1).bit_length()
-    return value[rest:].all() & _at_least(value[:rest], bound % (1 << rest))

@@ -21,6 +21,7 @@ from amaranth.hdl import Cat, Const, Module, Mux, Shape, Signal, Value
 from amaranth.lib import data
 
 from minimac.rtl.coded import CodedAccumulator
+from minimac.rtl.compare import at_least
 from minimac.rtl.delay import Delays, Section
 from minimac.rtl.operand import Operand, exponent_range, unpack
 from minimac.rtl.pipeline import Pipeline
@@ -331,7 +332,7 @@ class RoundedAccumulator(CodedAccumulator):
                 kept = Cat(Const(0, max(below, 0)), value[max(-below, 0) :])
                 placed = placed | (kept & chosen.replicate(len(kept)))
                 lost = lost | (chosen & value[: max(-below, 0)].any())
-            lost = lost | (moves & _at_least(coarse, choices) & ~zero)
+            lost = lost | (moves & at_least(coarse, choices) & ~zero)
         moved = _wire(m, placed, "moved_coarsely")
         for n in reversed(range(len(fine))):
             lost = lost | (fine[n] & moved[: 1 << n].any())
@@ -436,7 +437,7 @@ class RoundedAccumulator(CodedAccumulator):
         sign = Mux(x.subtract & zero, int(self.rounding is Rounding.DOWN), x.sign)
         if not fmt.has_negative_zero:
             sign = sign & finite.any()
-        return self._choose(m, x, finite, sign, _at_least(magnitude, fmt.max_code + 1))
+        return self._choose(m, x, finite, sign, at_least(magnitude, fmt.max_code + 1))
 
     def _odd_field(self, x: data.View) -> Value:
         """Return the lowest bit of the exponent field, which is that of a code without mantissa."""
@@ -478,16 +479,6 @@ def _wire(m: Module, value: Value, name: str, shape: Any = None) -> Signal:
 def _at_top(value: Value, bits: int) -> Value:
     """Widen a value with zeros below."""
     return Cat(Const(0, bits - len(value)), value)
-
-
-def _at_least(value: Value, bound: int) -> Value:
-    """Compare with a constant of any size, by a gate a bit."""
-    if bound >> len(value):
-        return Const(0, 1)
-    result: Value = Const(1, 1)
-    for place, bit in enumerate(value):
-        result = bit & result if bound >> place & 1 else bit | result
-    return result
 
 
 def _multiply(x: Value, y: Value) -> Value:

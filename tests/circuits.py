@@ -1,4 +1,4 @@
-"""What tests of circuits share: codes to try, and chains through a simulated unit."""
+"""What tests of circuits share: codes to try, and transfers through a simulated unit."""
 
 import random
 
@@ -8,7 +8,7 @@ import chains
 import oracle
 from minimac.rtl import create
 
-__all__ = ["run_chains", "some_codes"]
+__all__ = ["run_chains", "run_unit", "some_codes"]
 
 
 def some_codes(fmt, seed):
@@ -24,29 +24,54 @@ def some_codes(fmt, seed):
     return [code for code in codes if oracle.is_valid(fmt, code)]
 
 
-def run_chains(design, operands):
-    """Send chains, pairs of lists of codes, through a ``mac`` back to back; return its results."""
-    dut = create(design)
-    codes = []
+def run_unit(dut, transfers, count, stalls=None):
+    """Send transfers through a unit; return those that come out, as dicts, and cycles taken.
+
+    ``stalls`` is the seed of an output that is not always ready, and an input not always valid.
+    """
+    got, cycles = [], 0
+    names = dut.o.payload.shape().members
+    rng = random.Random(stalls)
+
+    def shown(value):
+        return value if isinstance(value, int) else list(value)
 
     async def drive(ctx):
-        for a, b in operands:
-            for n, (x, y) in enumerate(zip(a, b, strict=True)):
-                ctx.set(dut.i.payload, {"a": x, "b": y, "last": n == len(a) - 1})
-                ctx.set(dut.i.valid, 1)
+        for payload in transfers:
+            while stalls is not None and rng.random() < 0.3:
                 await ctx.tick()
-        ctx.set(dut.i.valid, 0)
+            ctx.set(dut.i.payload, payload)
+            ctx.set(dut.i.valid, 1)
+            taken = False
+            while not taken:
+                _, _, taken = await ctx.tick().sample(dut.i.ready)
+            ctx.set(dut.i.valid, 0)
 
     async def watch(ctx):
-        ctx.set(dut.o.ready, 1)
-        while len(codes) < len(operands):
-            await ctx.tick()
-            if ctx.get(dut.o.valid):
-                codes.append(ctx.get(dut.o.payload.sum))
+        nonlocal cycles
+        fields = [getattr(dut.o.payload, name) for name in names]
+        while len(got) < count:
+            ctx.set(dut.o.ready, ready := stalls is None or rng.random() < 0.6)
+            _, _, valid, *values = await ctx.tick().sample(dut.o.valid, *fields)
+            if valid and ready:
+                got.append(dict(zip(names, map(shown, values), strict=True)))
+            cycles += 1
+            assert cycles < 100 * (count + 100), f"{len(got)} of {count} results came"
 
     simulator = Simulator(dut)
     simulator.add_clock(1e-6)
     simulator.add_testbench(drive)
     simulator.add_testbench(watch)
     simulator.run()
-    return codes
+    return got, cycles
+
+
+def run_chains(design, operands):
+    """Send chains, pairs of lists of codes, through a ``mac`` back to back; return its results."""
+    transfers = [
+        {"a": x, "b": y, "last": n == len(a) - 1}
+        for a, b in operands
+        for n, (x, y) in enumerate(zip(a, b, strict=True))
+    ]
+    got, _ = run_unit(create(design), transfers, len(operands))
+    return [each["sum"] for each in got]

@@ -6,16 +6,13 @@ own, at so many digits that nothing is left to be decided by the last ones.
 
 import decimal
 import functools
-import random
 from decimal import Decimal
 from fractions import Fraction
-
-from amaranth.sim import Simulator
 
 import oracle
 from oracle import Special
 
-__all__ = ["FUNCTIONS", "activated", "exact", "real", "run", "softmaxed", "transformed"]
+__all__ = ["FUNCTIONS", "activated", "exact", "real", "softmaxed", "transformed"]
 
 FUNCTIONS = ["relu", "gelu", "silu", "sigmoid", "tanh", "exp"]
 
@@ -247,45 +244,3 @@ def softmaxed(design, codes):
 
 
 # --- Circuits -----------------------------------------------------------------------------------
-
-
-def run(dut, transfers, count, stalls=None):
-    """Send transfers through a unit; return those that come out, as dicts, and cycles taken.
-
-    ``stalls`` is the seed of an output that is not always ready, and an input not always valid.
-    """
-    got, cycles = [], 0
-    names = dut.o.payload.shape().members
-    rng = random.Random(stalls)
-
-    def shown(value):
-        return value if isinstance(value, int) else list(value)
-
-    async def drive(ctx):
-        for payload in transfers:
-            while stalls is not None and rng.random() < 0.3:
-                await ctx.tick()
-            ctx.set(dut.i.payload, payload)
-            ctx.set(dut.i.valid, 1)
-            taken = False
-            while not taken:
-                _, _, taken = await ctx.tick().sample(dut.i.ready)
-            ctx.set(dut.i.valid, 0)
-
-    async def watch(ctx):
-        nonlocal cycles
-        fields = [getattr(dut.o.payload, name) for name in names]
-        while len(got) < count:
-            ctx.set(dut.o.ready, ready := stalls is None or rng.random() < 0.6)
-            _, _, valid, *values = await ctx.tick().sample(dut.o.valid, *fields)
-            if valid and ready:
-                got.append(dict(zip(names, map(shown, values), strict=True)))
-            cycles += 1
-            assert cycles < 100 * (count + 100), f"{len(got)} of {count} results came"
-
-    simulator = Simulator(dut)
-    simulator.add_clock(1e-6)
-    simulator.add_testbench(drive)
-    simulator.add_testbench(watch)
-    simulator.run()
-    return got, cycles

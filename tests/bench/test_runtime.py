@@ -20,9 +20,11 @@ def test_objects_are_kept_and_come_back_newer_than_what_is_written_next(tmp_path
 
 def test_nothing_kept_is_no_reason_to_fail(tmp_path):
     put_runtime(tmp_path / "missing", tmp_path)
+    assert not [*tmp_path.iterdir()]
     (tmp_path / "file").write_text("")
     (tmp_path / "verilated.o").write_bytes(b"")
     keep_runtime(tmp_path / "file" / "below", tmp_path)
+    assert {found.name for found in tmp_path.iterdir()} == {"file", "verilated.o"}
 
 
 def test_each_version_and_flag_has_its_own(monkeypatch, tmp_path):

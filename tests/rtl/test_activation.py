@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import functions
-from circuits import some_codes
+from circuits import run_unit, some_codes
 from minimac.model import activate
 from minimac.rtl.activation import ActivationPlan, ActivationUnit
 from minimac.spec import Overflow, Rounding, SpecError, load_design
@@ -44,7 +44,7 @@ def draw_design(rng, function):
 
 def outputs(design, codes, **options):
     transfers = [{"a": code} for code in codes]
-    got, _ = functions.run(ActivationUnit(design), transfers, len(codes), **options)
+    got, _ = run_unit(ActivationUnit(design), transfers, len(codes), **options)
     return [each["result"] for each in got]
 
 

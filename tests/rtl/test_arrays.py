@@ -300,7 +300,10 @@ def test_no_swap_without_weights():
     # The last vector for the present weights does not wait for weights that never come.
     design = array({"rows": 2, "columns": 2, "double_buffer": True})
     weights = [{"weights": [1] * 2}] * 2
-    Bench(design).stream(1, w=weights, i=vectors(design, 1, reload=1))
+    accepted, arrived = Bench(design).stream(1, w=weights, i=vectors(design, 1, reload=1))
+    assert [end - start for start, end in zip(accepted, arrived, strict=True)] == [
+        plan(design).latency
+    ]
 
 
 @pytest.mark.parametrize("dataflow", ["ws", "broadcast"])

@@ -9,6 +9,7 @@ from amaranth.sim import Simulator
 
 import chains
 import oracle
+from circuits import run_unit
 from minimac.rtl.elementwise import ElementwisePlan, ElementwiseUnit, Operation
 from minimac.spec import Overflow, Rounding, SpecError, load_design
 
@@ -82,30 +83,10 @@ def draw_operands(rng, design, count):
 
 def run(design, operands):
     """Simulate operations back to back; return the codes that come out."""
-    dut = ElementwiseUnit(design)
     names = "abc"[: len(operands[0])]
-    codes = []
-
-    async def drive(ctx):
-        for values in operands:
-            ctx.set(dut.i.payload, dict(zip(names, values, strict=True)))
-            ctx.set(dut.i.valid, 1)
-            await ctx.tick()
-        ctx.set(dut.i.valid, 0)
-
-    async def watch(ctx):
-        ctx.set(dut.o.ready, 1)
-        while len(codes) < len(operands):
-            await ctx.tick()
-            if ctx.get(dut.o.valid):
-                codes.append(ctx.get(dut.o.payload.result))
-
-    simulator = Simulator(dut)
-    simulator.add_clock(1e-6)
-    simulator.add_testbench(drive)
-    simulator.add_testbench(watch)
-    simulator.run()
-    return codes
+    transfers = [dict(zip(names, values, strict=True)) for values in operands]
+    got, _ = run_unit(ElementwiseUnit(design), transfers, len(operands))
+    return [each["result"] for each in got]
 
 
 @pytest.mark.parametrize("unit", UNITS)

@@ -7,6 +7,7 @@ import pytest
 
 import chains
 import functions
+from circuits import run_unit
 from minimac.rtl.hadamard import HadamardPlan, HadamardUnit
 from minimac.spec import Overflow, Rounding, SpecError, load_design
 
@@ -50,9 +51,7 @@ def test_random_designs_against_the_definition(case, seed, tally):
             row[rng.randrange(design.lanes)] = rng.choice(rare)
         rows.append(row)
     stalls = case if case % 2 else None
-    got, cycles = functions.run(
-        HadamardUnit(design), [{"a": row} for row in rows], len(rows), stalls
-    )
+    got, cycles = run_unit(HadamardUnit(design), [{"a": row} for row in rows], len(rows), stalls)
     wanted = [functions.transformed(design, row) for row in rows]
     assert [each["result"] for each in got] == wanted, (context, design.as_dict())
     if stalls is None:

@@ -8,6 +8,7 @@ import pytest
 
 import chains
 import functions
+from circuits import run_unit
 from minimac.model import encode
 from minimac.model.functions import softmax_stream
 from minimac.rtl.softmax import SoftmaxPlan, SoftmaxUnit
@@ -70,7 +71,7 @@ def test_random_designs_against_the_definition(case, seed, tally, pytestconfig):
     rows = draw_rows(rng, design, 60)
     transfers = transfers_of(rows, full=design.length)
     stalls = case if case % 2 else None
-    got, _ = functions.run(SoftmaxUnit(design), transfers, len(transfers), stalls)
+    got, _ = run_unit(SoftmaxUnit(design), transfers, len(transfers), stalls)
     wanted = [code for row in rows for code in functions.softmaxed(design, row)]
     assert [each["result"] for each in got] == wanted, (context, design.as_dict())
     ends = [int(n == len(row) - 1) for row in rows for n in range(len(row))]
@@ -84,13 +85,13 @@ def test_latency_and_throughput(pipeline, mantissa):
     tree = {"name": "s", "unit": "softmax", "a": "bf16", "out": "bf16", "length": 64}
     design = load_design(tree | {"pipeline": pipeline, "mantissa": mantissa})
     stated = SoftmaxPlan(design).latency
-    _, cycles = functions.run(SoftmaxUnit(design), [{"a": 0, "last": 1}], 1)
+    _, cycles = run_unit(SoftmaxUnit(design), [{"a": 0, "last": 1}], 1)
     assert cycles == stated + 1
     for size, wanted in ((1, mantissa + 4), (stated + 2, stated + 3)):
         times = []
         for vectors in (3, 4):
             rows = [[0x3F80] * size] * vectors
-            _, cycles = functions.run(SoftmaxUnit(design), transfers_of(rows), size * vectors)
+            _, cycles = run_unit(SoftmaxUnit(design), transfers_of(rows), size * vectors)
             times.append(cycles)
         assert times[1] - times[0] == wanted
 
@@ -103,7 +104,7 @@ def test_long_streams_against_the_model(seed, tally, pytestconfig):
     last = [int(rng.random() < rng.choice([0.02, 0.3])) for _ in codes]
     wanted, ends = softmax_stream(design, codes, last)
     transfers = [{"a": a, "last": z} for a, z in zip(codes, last, strict=True)]
-    got, _ = functions.run(SoftmaxUnit(design), transfers, len(wanted), stalls=seed)
+    got, _ = run_unit(SoftmaxUnit(design), transfers, len(wanted), stalls=seed)
     assert [each["result"] for each in got] == wanted.tolist()
     assert [each["last"] for each in got] == ends.tolist()
     tally("the model, circuits, softmax", len(wanted))

@@ -3,11 +3,11 @@
 import random
 
 import pytest
-from amaranth.sim import Simulator
 
 import chains
 import oracle
-from minimac.rtl import create, plan
+from circuits import run_chains
+from minimac.rtl import plan
 from minimac.rtl.kinds import KINDS as BUILT_KINDS
 from minimac.spec import Mac, Rounding, SpecError, load_design
 from rtl.test_arrays import Bench
@@ -70,38 +70,10 @@ def draw_chains(rng, design):
     return found
 
 
-def run(design, operands):
-    """Simulate chains back to back; return the codes that come out."""
-    dut = create(design)
-    codes = []
-
-    async def drive(ctx):
-        for a, b in operands:
-            for n, (x, y) in enumerate(zip(a, b, strict=True)):
-                ctx.set(dut.i.payload, {"a": x, "b": y, "last": n == len(a) - 1})
-                ctx.set(dut.i.valid, 1)
-                await ctx.tick()
-        ctx.set(dut.i.valid, 0)
-
-    async def watch(ctx):
-        ctx.set(dut.o.ready, 1)
-        while len(codes) < len(operands):
-            await ctx.tick()
-            if ctx.get(dut.o.valid):
-                codes.append(ctx.get(dut.o.payload.sum))
-
-    simulator = Simulator(dut)
-    simulator.add_clock(1e-6)
-    simulator.add_testbench(drive)
-    simulator.add_testbench(watch)
-    simulator.run()
-    return codes
-
-
 def assert_agrees(design, operands, context):
     """Hold a ``mac`` to the definition; return how many results were compared."""
     assert isinstance(design, Mac)
-    for (a, b), code in zip(operands, run(design, operands), strict=True):
+    for (a, b), code in zip(operands, run_chains(design, operands), strict=True):
         want = oracle.chain(design, a, b)
         assert code == want, (
             f"{design.as_dict()}, a = {a}, b = {b}: got {code:#x}, expected {want:#x} ({context})"

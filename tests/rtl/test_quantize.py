@@ -2,15 +2,17 @@
 
 import itertools
 import random
+import re
 
 import numpy as np
 import pytest
 from amaranth.hdl import Const
 
+from circuits import run_unit
 from evaluation import evaluate
 from minimac.bench.quantize import QuantizeBench, draw_blocks
 from minimac.model import quantize_blocks, quantize_numbers
-from minimac.rtl.quantize import QuantizePlan, Quantizer, powers, quotients, task
+from minimac.rtl.quantize import QuantizePlan, Quantizer, QuantizeUnit, powers, quotients, task
 from minimac.rtl.quantize.leasterror import LeastError, smaller_scales
 from minimac.spec import SpecError, load_design, parse_format
 
@@ -145,6 +147,25 @@ def test_no_scale_is_better_that_is_not_tried(out, size, seed):
     roundup = quantize_blocks(parse_format(f"{out}:size={size}:rule=roundup"), values).scales[:, 0]
     below = roundup.astype(int) - best
     assert 0 < below.max() <= tried
+
+
+@pytest.mark.parametrize("out", ["mxfp4", "nvfp4"])
+def test_as_many_stages_as_there_are_places(out, seed):
+    tree = {"name": "m", "unit": "quantize", "a": "e4m3fn", "out": f"{out}:size=2"}
+    with pytest.raises(SpecError, match=r"^pipeline: must be auto or 0 to \d+") as refused:
+        QuantizePlan(load_design(tree | {"pipeline": 99}))
+    most = int(re.search(r"0 to (\d+)", str(refused.value))[1])
+    design = load_design(tree | {"pipeline": most})
+    assert QuantizePlan(design).latency == most + 1
+    rng = np.random.default_rng(seed)
+    blocks = draw_blocks(design.a, rng, 20, 2)
+    fields = QuantizeBench().complete(design, rng, {"a": blocks})
+    columns = [column.tolist() for column in fields.values()]
+    transfers = [dict(zip(fields, each, strict=True)) for each in zip(*columns, strict=True)]
+    got, _ = run_unit(QuantizeUnit(design), transfers, len(transfers))
+    elements, scales = quantize_numbers(design, blocks, fields.get("tensor"))
+    assert [each["scale"] for each in got] == scales.tolist()
+    assert [each["elements"] for each in got] == elements.tolist()
 
 
 def remainder_forgotten(monkeypatch):

@@ -48,21 +48,23 @@ class Path:
         The module.
     pipe : Pipeline
         Its registers.
-
-    Attributes
-    ----------
-    sections : list of Section
-        Pieces between places for registers, so far.
     """
 
     def __init__(self, design: Quantize, m: Module, pipe: Pipeline) -> None:
         self.design, self.m, self.pipe = design, m, pipe
         self.delays = Delays(design.technology)
-        self.sections: list[Section] = []
+        self._ended: list[Section] = []
+        self._since_ps = 0.0  # of what has no place at its end yet
+
+    @property
+    def sections(self) -> list[Section]:
+        """Pieces between places for registers."""
+        return [*self._ended, Section("", self._since_ps)]
 
     def end(self, place: str, delay_ps: float, *values: Any) -> list[Any]:
         """End a piece: all values that go on, and lists of them, pass its place."""
-        self.sections.append(Section(place, delay_ps))
+        self._ended.append(Section(place, self._since_ps + delay_ps))
+        self._since_ps = 0.0
         return self._pass(place, values)
 
     def _pass(self, place: str, values: Sequence[Any]) -> list[Any]:
@@ -116,5 +118,5 @@ class Path:
         *inside, last = conversion.sections(self.delays)
         for section in inside:
             others = self.end(prefix + section.place, section.delay_ps, *others)
-        self.sections.append(last)
+        self._since_ps = last.delay_ps
         return codes, [*others]

@@ -1,7 +1,9 @@
 """The foot of a column: one exact normalisation and one rounding, from a state to a code."""
 
-from amaranth.hdl import Const, Module, Signal, Value
-from amaranth.lib import data, wiring
+from typing import Any
+
+from amaranth.hdl import Module, Signal, Value
+from amaranth.lib import data
 from amaranth.lib.wiring import In, Out
 
 from minimac.rtl.accumulator import Accumulator
@@ -10,7 +12,7 @@ from minimac.rtl.conversion import Conversion, conversion_to
 from minimac.rtl.delay import Delays, Section, place_registers, stages_ps
 from minimac.rtl.kinds import accumulator_for
 from minimac.rtl.multiplyadd import MultiplyAddPlan
-from minimac.rtl.pipeline import Pipeline
+from minimac.rtl.pipeline import Pipeline, Staged
 from minimac.rtl.probing import probing
 from minimac.spec import Design
 
@@ -28,8 +30,6 @@ class FootPlan:
     ----------
     design : Design
         What is computed, and how it is built.
-    accumulator : Accumulator, optional
-        What the states are of; by default the design's own.
     keeps_zero_sign : bool
         Whether a sum of zero has the sign that comes with it, where ``out`` has a negative zero;
         else it is +0.
@@ -54,14 +54,13 @@ class FootPlan:
     def __init__(
         self,
         design: Design,
-        accumulator: Accumulator | None = None,
         *,
         keeps_zero_sign: bool = False,
         pace_ps: float | None = None,
         stages: int | None = None,
     ) -> None:
         self.design = design
-        self.accumulator = accumulator or accumulator_for(design)
+        self.accumulator = accumulator_for(design)
         self.keeps_zero_sign = keeps_zero_sign
         delays = Delays(design.technology)
         self.sections = self._sections(delays)
@@ -107,14 +106,14 @@ class FootPlan:
         return self._conversion(accumulator).build(m, pipe, state)
 
 
-class Foot(wiring.Component):
+class Foot(Staged):
     """Conversion of the state of a chain to a code of ``design.out``.
 
     Parameters
     ----------
     design : Design
         What is computed, and how it is built.
-    accumulator, keeps_zero_sign, pace_ps, stages
+    keeps_zero_sign, pace_ps, stages
         As for :class:`FootPlan`.
 
     Members
@@ -128,35 +127,15 @@ class Foot(wiring.Component):
         range of ``design.out``, what ``design.out_overflow`` says.
     """
 
-    def __init__(
-        self,
-        design: Design,
-        accumulator: Accumulator | None = None,
-        *,
-        keeps_zero_sign: bool = False,
-        pace_ps: float | None = None,
-        stages: int | None = None,
-    ) -> None:
-        self.plan = FootPlan(
-            design,
-            accumulator,
-            keeps_zero_sign=keeps_zero_sign,
-            pace_ps=pace_ps,
-            stages=stages,
-        )
+    def __init__(self, design: Design, **options: Any) -> None:
+        self.plan = FootPlan(design, **options)
         members = {
             "state": In(self.plan.accumulator.state_layout),
             "code": Out(design.out.width),
         }
-        super().__init__(members | ({} if self.COMBINATIONAL else {"step": In(1)}))
-
-    @property
-    def COMBINATIONAL(self) -> bool:
-        """Whether there are no registers inside."""
-        return not self.plan.cuts
+        super().__init__(members, self.plan.cuts)
 
     def elaborate(self, platform):
         m = Module()
-        step = Const(1) if self.COMBINATIONAL else self.step
-        m.d.comb += self.code.eq(self.plan.build(m, step=step, state=self.state))
+        m.d.comb += self.code.eq(self.plan.build(m, step=self.moves, state=self.state))
         return m

@@ -2,14 +2,14 @@
 
 from typing import Any
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
+from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from minimac.rtl.delay import Delays, Section
 from minimac.rtl.operand import counts_as_fixed, integer, magnitude, unit_exp, unpack
 from minimac.rtl.outline import Outline
-from minimac.rtl.pipeline import Pipeline
+from minimac.rtl.pipeline import Pipeline, Staged
 from minimac.rtl.results import IntegerResult, Rounder
 from minimac.rtl.streamed import StreamedPlan, StreamedUnit
 from minimac.spec import Hadamard
@@ -38,6 +38,11 @@ class HadamardPlan(StreamedPlan):
             inputs={"a": data.ArrayLayout(design.a.width, design.lanes)},
             outputs={"result": data.ArrayLayout(design.out.width, design.lanes)},
         )
+
+    @property
+    def own_cuts(self) -> list[str]:
+        """Cuts ahead of the rounding."""
+        return [cut for cut in self.cuts if cut == "place" or "butterfly" in cut]
 
     def bits(self, steps: int) -> int:
         """Width of a number after so many butterflies."""
@@ -120,22 +125,22 @@ class HadamardPlan(StreamedPlan):
         return HadamardUnit(self.design, outline)
 
 
-class _Butterflies(wiring.Component):
+class _Butterflies(Staged):
     """The exact transform: combinational, or a pipeline."""
 
     def __init__(self, plan: HadamardPlan) -> None:
         self.plan = plan
-        self.registers = any(cut == "place" or "butterfly" in cut for cut in plan.cuts)
         members = {
             "a": In(plan.inputs["a"]),
             "sums": Out(plan.layout(plan.steps)),
         }
-        super().__init__(members | ({"step": In(1)} if self.registers else {}))
+        super().__init__(members, plan.own_cuts)
 
     def elaborate(self, platform):
         m = Module()
-        step = self.step if self.registers else Const(1)
-        m.d.comb += self.sums.eq(self.plan.build(m, step=step, operands={"a": self.a})["sums"])
+        m.d.comb += self.sums.eq(
+            self.plan.build(m, step=self.moves, operands={"a": self.a})["sums"]
+        )
         return m
 
 
@@ -167,7 +172,7 @@ class HadamardUnit(StreamedUnit):
     def _datapath(self, m: Module, step: Value) -> dict[str, Value]:
         plan = self.plan
         element = self.outline.part(m, "element", "element", lambda: _Butterflies(plan))
-        if any(cut == "place" or "butterfly" in cut for cut in plan.cuts):
+        if plan.own_cuts:
             m.d.comb += element.step.eq(step)
         m.d.comb += element.a.eq(self.i.p.a)
         codes = []

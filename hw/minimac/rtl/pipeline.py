@@ -1,11 +1,13 @@
 """Registers inside a datapath, placed by name."""
 
 from collections.abc import Sequence
+from typing import Any
 
-from amaranth.hdl import Module, Signal, Value
-from amaranth.lib import data
+from amaranth.hdl import Const, Module, Signal, Value
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In
 
-__all__ = ["Pipeline", "Prefixed"]
+__all__ = ["Pipeline", "Prefixed", "Staged"]
 
 
 class Pipeline:
@@ -47,3 +49,34 @@ class Prefixed(Pipeline):
     def cut(self, m: Module, place: str, value: data.View) -> data.View:
         """Return ``value``, a clock cycle later if the place is cut."""
         return self._whole.cut(m, self._prefix + place, value)
+
+
+class Staged(wiring.Component):
+    """A component that is logic, or a pipeline.
+
+    Parameters
+    ----------
+    members : dict
+        What it takes and gives.
+    cuts : sequence of str
+        Places of the registers inside.
+
+    Members
+    -------
+    step : ``In(1)``
+        Whether the registers move in this cycle; only if there are any.
+    """
+
+    def __init__(self, members: dict[str, Any], cuts: Sequence[str]) -> None:
+        self._is_staged = bool(cuts)
+        super().__init__(members | ({"step": In(1)} if cuts else {}))
+
+    @property
+    def COMBINATIONAL(self) -> bool:
+        """Whether there are no registers inside."""
+        return not self._is_staged
+
+    @property
+    def moves(self) -> Value:
+        """Whether the registers move."""
+        return self.step if self._is_staged else Const(1)

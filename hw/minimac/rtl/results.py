@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from amaranth.hdl import Cat, Const, Module, Mux, Shape, Signal, Value, signed
-from amaranth.lib import data, wiring
+from amaranth.lib import data
 from amaranth.lib.wiring import In, Out
 
 from minimac.rtl.accumulator import Fraction, Integer, State
@@ -11,7 +11,7 @@ from minimac.rtl.conversion import Conversion, conversion_to
 from minimac.rtl.delay import Delays
 from minimac.rtl.lookup import look_up
 from minimac.rtl.operand import Operand
-from minimac.rtl.pipeline import Pipeline
+from minimac.rtl.pipeline import Pipeline, Staged
 from minimac.rtl.shift import shift_right_sticky
 from minimac.spec import Design, Interpolation
 
@@ -80,7 +80,7 @@ class IntegerResult(State):
         return conversion_to(self.spec.out, self.spec, self, keeps_zero_sign=False)
 
 
-class Rounder(wiring.Component):
+class Rounder(Staged):
     """One rounding, with registers at given places.
 
     Parameters
@@ -105,11 +105,11 @@ class Rounder(wiring.Component):
         places = [section.place for section in result.conversion.sections(Delays(""))]
         self.cuts = tuple(place for place in places if place in cuts)
         members = {"state": In(result.state_layout), "code": Out(result.spec.out.width)}
-        super().__init__(members | ({"step": In(1)} if self.cuts else {}))
+        super().__init__(members, self.cuts)
 
     def elaborate(self, platform):
         m = Module()
-        pipe = Pipeline(self.cuts, self.step if self.cuts else Const(1))
+        pipe = Pipeline(self.cuts, self.moves)
         m.d.comb += self.code.eq(self.result.conversion.build(m, pipe, self.state))
         return m
 

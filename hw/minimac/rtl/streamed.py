@@ -4,13 +4,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any
 
-from amaranth.hdl import Cat, Const, Module, ShapeLike, Signal, Value
+from amaranth.hdl import Cat, Module, ShapeLike, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from minimac.rtl.delay import Section, choose_cuts
 from minimac.rtl.lfsr import shift_register
 from minimac.rtl.outline import Outline
+from minimac.rtl.pipeline import Staged
 from minimac.spec import Design, Lfsr
 
 __all__ = ["Element", "StreamedPlan", "StreamedUnit"]
@@ -91,36 +92,25 @@ class StreamedPlan(ABC):
         return StreamedUnit(self, outline)
 
 
-class Element(wiring.Component):
-    """A datapath, as it is between the streams: logic, or a pipeline.
+class Element(Staged):
+    """A datapath, as it is between the streams.
 
     Parameters
     ----------
     plan : StreamedPlan
         What it takes and gives, which are its members, and how it is built.
-
-    Members
-    -------
-    step : ``In(1)``
-        Whether the registers move in this cycle; only if there are any.
     """
 
     def __init__(self, plan: StreamedPlan) -> None:
         self.plan = plan
         members = {name: In(shape) for name, shape in plan.inputs.items()}
         members |= {name: Out(shape) for name, shape in plan.outputs.items()}
-        super().__init__(members | ({} if self.COMBINATIONAL else {"step": In(1)}))
-
-    @property
-    def COMBINATIONAL(self) -> bool:
-        """Whether there are no registers inside."""
-        return not self.plan.cuts
+        super().__init__(members, plan.cuts)
 
     def elaborate(self, platform):
         m = Module()
-        step = Const(1) if self.COMBINATIONAL else self.step
         operands = {name: getattr(self, name) for name in self.plan.inputs}
-        for name, value in self.plan.build(m, step=step, operands=operands).items():
+        for name, value in self.plan.build(m, step=self.moves, operands=operands).items():
             m.d.comb += Value.cast(getattr(self, name)).eq(value)
         return m
 

@@ -20,6 +20,7 @@ __all__ = [
     "Normalization",
     "Preset",
     "RoundedAccumulation",
+    "plain",
 ]
 
 
@@ -100,20 +101,21 @@ class Accumulation:
 
     def as_dict(self) -> dict[str, Any]:
         """Return the accumulation as a design file would have it."""
-
-        def plain(value: Any) -> Any:
-            if isinstance(value, Format):
-                return value.name
-            if isinstance(value, Accumulation):
-                return value.as_dict()
-            return str(value) if isinstance(value, (enum.Enum, Normalization)) else value
-
         fields = {f.name: plain(getattr(self, f.name)) for f in dataclasses.fields(self)}  # type: ignore[arg-type]  # all subclasses are dataclasses
         return dict(sorted((fields | {"kind": self.kind}).items()))
 
     def describe(self) -> str:
         """Describe the accumulation in a few words."""
         return self.kind
+
+
+def plain(value: Any) -> Any:
+    """Return the value of a field as a design file would have it."""
+    if isinstance(value, Format):
+        return value.name
+    if hasattr(value, "as_dict"):
+        return value.as_dict()
+    return str(value) if isinstance(value, (enum.Enum, Normalization)) else value
 
 
 def _check_max_terms(acc: Accumulation) -> None:

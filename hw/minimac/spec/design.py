@@ -6,14 +6,13 @@ never do.
 """
 
 import dataclasses
-import enum
 import hashlib
 import json
 import re
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
-from minimac.spec.accumulation import Accumulation, ExactAccumulation, RoundedAccumulation
+from minimac.spec.accumulation import ExactAccumulation, RoundedAccumulation, plain
 from minimac.spec.arithmetic import Arithmetic
 from minimac.spec.blocks import BlockFormat
 from minimac.spec.errors import SpecError
@@ -81,16 +80,6 @@ class Design(Arithmetic, Implementation):
 
     def as_dict(self) -> dict[str, Any]:
         """Return the design as a design file would have it; :func:`load_design` reads it back."""
-
-        def plain(value: Any) -> Any:
-            if isinstance(value, Format):
-                return value.name
-            if isinstance(value, Accumulation):
-                return value.as_dict()
-            if isinstance(value, ArrayShape):
-                return dataclasses.asdict(value)
-            return str(value) if isinstance(value, enum.Enum) else value
-
         fields = {f.name: plain(getattr(self, f.name)) for f in dataclasses.fields(self)}
         if self.within is None:
             del fields["within"]
@@ -258,6 +247,10 @@ class ArrayShape:
         for key in ("rows", "columns"):
             if not 1 <= getattr(self, key) <= 1024:
                 raise SpecError(f"{key} must be 1 to 1024, not {getattr(self, key)}")
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the shape as a design file would have it."""
+        return dataclasses.asdict(self)
 
 
 @dataclass(frozen=True, kw_only=True)

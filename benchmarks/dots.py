@@ -10,26 +10,36 @@ import json
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from amaranth.back import rtlil
-from amaranth.hdl import Cat, Const, Fragment, Module, Mux, Signal, Value
-from amaranth.lib import data, wiring
+from amaranth.hdl import Const, Module, Mux, Signal
+from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from minimac.cost import Library, load_technology, measure
 from minimac.cost import synthesis as flow
 from minimac.cost.cache import Cache
 from minimac.rtl.kinds import accumulator_for
+from minimac.rtl.outline import share_modules
 from minimac.rtl.pipeline import Pipeline
 from minimac.spec import Dot, load_design
 
 _PAGE = Path(__file__).parent.parent / "docs" / "dots.md"
 _CELLS = ("sky130", "asap7")
-_MOST_BITS = 1 << 14  # that pass a place; those that do not are zero, and cost nothing
+_PARTS = ["dot product", "part", "count", "um2", "share"]
+_CELL_FLOW = [
+    "synth -flatten -noabc -noalumacc -top unit",
+    "opt -full",
+    "dfflibmap -liberty cells.lib",
+    "abc -liberty cells.lib",
+    "opt_clean -purge",
+]
+_LUT_FLOW = ["synth_xilinx -family xc7 -flatten -noiopad -noclkbuf -nodsp -top unit"]
 
 
 class Reference(NamedTuple):
@@ -99,20 +109,8 @@ WINDOWS = {
 }
 
 
-class _Recorder(Pipeline):
-    """A pipeline without registers that remembers what passes each place."""
-
-    def __init__(self) -> None:
-        super().__init__((), Const(1))
-        self.passed: dict[str, list[Value]] = {}
-
-    def cut(self, m: Module, place: str, value: data.View) -> data.View:
-        self.passed.setdefault(place, []).append(value.as_value())
-        return value
-
-
 class Step(wiring.Component):
-    """One step of a chain, with a register for its state or without; or its beginning.
+    """One step of a chain, with a register for its state or without.
 
     Parameters
     ----------
@@ -120,37 +118,26 @@ class Step(wiring.Component):
         What is computed.
     register : bool
         Whether the result is held, and added to in the next step; else it starts from zero.
-    place : str, optional
-        Where it ends: at this place for registers. What was held in between is an output.
     """
 
-    def __init__(self, design: Dot, *, register: bool, place: str | None = None) -> None:
+    def __init__(self, design: Dot, *, register: bool) -> None:
         self.accumulator = accumulator_for(design)
-        self.register, self.place = register, place
-        layout = self.accumulator.state_layout
+        self.register = register
         operands = {name: In(shape) for name, shape in self.accumulator.operands.items()}
-        super().__init__(
-            operands
-            | ({"first": In(1)} if register else {})
-            | ({"state": In(layout)} if place else {})
-            | {"y": Out(_MOST_BITS if place else layout)}
-        )
+        first = {"first": In(1)} if register else {}
+        super().__init__(operands | first | {"y": Out(self.accumulator.state_layout)})
 
     def elaborate(self, platform):  # noqa: D102
         m = Module()
-        accumulator, pipe = self.accumulator, _Recorder()
+        accumulator, pipe = self.accumulator, Pipeline((), Const(1))
         state = Signal(accumulator.state_layout, reset_less=True)
         operands = {name: getattr(self, name) for name in accumulator.operands}
         product = accumulator.multiply(m, pipe, **operands)
         start = Signal.like(state)
-        if self.place:
-            m.d.comb += start.eq(self.state)
-        elif self.register:
+        if self.register:
             m.d.comb += start.eq(Mux(self.first, 0, state))
         result = accumulator.step(m, pipe, start, product)
-        if self.place:
-            m.d.comb += self.y.eq(Cat(pipe.passed[self.place]))
-        elif self.register:
+        if self.register:
             m.d.sync += state.eq(result)
             m.d.comb += self.y.eq(state)
         else:
@@ -164,58 +151,65 @@ class Mapper:
     Parameters
     ----------
     limit_s : float
-        Time for one mapping: ABC takes minutes to prove what cannot happen in a rounded sum.
+        Time for one mapping.
     """
 
     def __init__(self, limit_s: float) -> None:
         self.cache, self.limit_s = Cache(), limit_s
 
-    def netlist(self, step: Step, commands: list[str], files: Mapping[str, str]) -> Any:
-        """Return the netlist that commands make of a step, None if it takes too long."""
-        text = rtlil.convert(step, name="unit", emit_src=False)
+    def map(self, step: Step, technology: str) -> flow.Synthesis | None:
+        """Map a step, None if it takes too long."""
+        target = load_technology(technology)
+        parts = share_modules(rtlil.convert(step, name="unit", emit_src=False))
+        text, files = "\n".join(parts.values()), {}
+        commands = [
+            f"setattr -mod -set keep_hierarchy 1 {name}" for name in parts if name != "unit"
+        ]
+        if isinstance(target, Library):
+            files["cells.lib"] = target.liberty()
+            commands += _CELL_FLOW
+        else:
+            commands += _LUT_FLOW
         key = {"rtlil": text, "flow": commands, **files, "pyosys": version("pyosys")}
         modules = self.cache.load(key)
-        if modules is not None:
-            return modules
+        if modules is None:
+            modules = self._run({"design.il": text, **files}, commands)
+        if modules is None:
+            return None
+        self.cache.store(key, modules)
+        versions = {"pyosys": key["pyosys"]}
+        return flow.Synthesis(
+            top="unit",
+            technology=target,
+            modules=modules,
+            flow=tuple(commands),
+            recipe="",
+            versions=versions,
+        )
+
+    def _run(self, files: Mapping[str, str], commands: list[str]) -> Any:
         with tempfile.TemporaryDirectory(prefix="minimac-") as name:
             folder = Path(name)
-            for file, content in {"design.il": text, **files}.items():
+            for file, content in files.items():
                 (folder / file).write_text(content, encoding="utf-8")
             yosys = flow._Yosys(folder, time.monotonic() + self.limit_s)
-            run = ["read_rtlil design.il", *commands, "write_json netlist.json"]
             try:
-                modules = yosys.netlist(run)
+                return yosys.netlist(["read_rtlil design.il", *commands, "write_json netlist.json"])
             except flow.SynthesisError as error:
                 print(f"left out: {error}", file=sys.stderr)
                 return None
-        self.cache.store(key, modules)
-        return modules
 
-    def area(self, step: Step, technology: str) -> float | None:
-        """Return the area of a step in um^2."""
-        library = load_technology(technology)
-        assert isinstance(library, Library)
-        commands = [
-            "synth -flatten -noabc -noalumacc -top unit",
-            "opt -full",
-            "dfflibmap -liberty cells.lib",
-            "abc -liberty cells.lib",
-            "opt_clean -purge",
-        ]
-        modules = self.netlist(step, commands, {"cells.lib": library.liberty()})
-        if modules is None:
-            return None
-        cells = modules["unit"]["cells"].values()
-        return float(sum(library.cells[cell["type"]].area_um2 for cell in cells))
 
-    def luts(self, step: Step) -> tuple[int, int] | None:
-        """Return LUTs and CARRY4 of xc7, without DSP."""
-        options = "-family xc7 -flatten -noiopad -noclkbuf -nodsp -top unit"
-        modules = self.netlist(step, [f"synth_xilinx {options}"], {})
-        if modules is None:
-            return None
-        kinds = [cell["type"] for cell in modules["unit"]["cells"].values()]
-        return sum(kind.startswith("LUT") for kind in kinds), kinds.count("CARRY4")
+def areas(mapped: flow.Synthesis) -> dict[str, tuple[int, float]]:
+    """Return how often each module occurs, and the area of all of its cells in um^2."""
+    library = mapped.technology
+    assert isinstance(library, Library)
+    found = {}
+    for module, times in mapped.instances().items():
+        cells = mapped.cells(module)
+        each = sum(library.cells[kind].area_um2 * count for kind, count in cells.items())
+        found[module] = times, times * each
+    return found
 
 
 def _load(tree: Mapping[str, Any]) -> Dot:
@@ -226,36 +220,31 @@ def _load(tree: Mapping[str, Any]) -> Dot:
 
 def compare(row: Reference, mapper: Mapper) -> dict[str, str]:
     """Measure a circuit beside that of others."""
-    design = _load(row.design)
+    step = Step(_load(row.design), register=row.has_register)
     found = {"dot product": row.title, "of": row.source}
     for technology, figure in zip(_CELLS, row.figures, strict=False):
-        mine = mapper.area(Step(design, register=row.has_register), technology)
-        found[f"{technology}, um2"] = f"{mine:,.{0 if mine > 10_000 else 1}f}" if mine else ""
-        found[f"{technology}, ratio"] = f"{mine / figure:.3f}" if mine else ""
-    mapped = mapper.luts(Step(design, register=row.has_register))
-    found["xc7 LUT + CARRY4"] = "{:,} + {}".format(*mapped) if mapped else ""
-    found["xc7, ratio"] = f"{mapped[0] / row.figures[2]:.3f}" if mapped else ""
+        mapped = mapper.map(step, technology)
+        area = sum(area for _, area in areas(mapped).values()) if mapped else None
+        found[f"{technology}, um2"] = f"{area:,.{0 if area > 10_000 else 1}f}" if area else ""
+        found[f"{technology}, ratio"] = f"{area / figure:.3f}" if area else ""
+    mapped = mapper.map(step, "xc7")
+    kinds = mapped.total() if mapped else Counter()
+    luts = sum(count for kind, count in kinds.items() if kind.startswith("LUT"))
+    found["xc7 LUT + CARRY4"] = f"{luts:,} + {kinds['CARRY4']}" if luts else ""
+    found["xc7, ratio"] = f"{luts / row.figures[2]:.3f}" if luts else ""
     return found
 
 
 def breakdown(row: Reference, mapper: Mapper) -> list[dict[str, str]]:
-    """Map all beginnings of a step on sky130; a part is what its end adds to the one before."""
-    design = _load(row.design)
-    accumulator = accumulator_for(design)
-    recorder, m = _Recorder(), Module()
-    operands = {name: Signal(shape, name=name) for name, shape in accumulator.operands.items()}
-    product = accumulator.multiply(m, recorder, **operands)
-    accumulator.step(m, recorder, Signal(accumulator.state_layout), product)
-    Fragment.get(m, None)  # it leads nowhere, and Amaranth would warn
-    steps = {place: Step(design, register=False, place=place) for place in recorder.passed}
-    steps["its end"] = Step(design, register=row.has_register)
-    found, before = [], 0.0
-    for place, step in steps.items():
-        upto = mapper.area(step, "sky130")
-        if upto is not None:
-            values = row.title, place, f"{upto:,.0f}", f"{upto - before:,.0f}"
-            found.append(dict(zip(["dot product", "up to", "um2", "more"], values, strict=True)))
-            before = upto
+    """Say where the area of a circuit is on sky130, module by module."""
+    mapped = mapper.map(Step(_load(row.design), register=row.has_register), "sky130")
+    by_module = areas(mapped) if mapped else {}
+    total = sum(area for _, area in by_module.values())
+    found = []
+    for module, (times, area) in sorted(by_module.items(), key=lambda item: -item[1][1]):
+        part = module.removeprefix("unit_").replace("unit", "the rest")
+        values = row.title, part, f"{times}", f"{area:,.0f}", f"{area / total:.1%}"
+        found.append(dict(zip(_PARTS, values, strict=True)))
     return found
 
 
@@ -300,19 +289,22 @@ _WORDS = [
 One plain flow on either side: Yosys with `synth -flatten -noabc -noalumacc; opt -full; dfflibmap;
 abc -liberty` on the tables of `sw/minimac/cost/technologies`, and `synth_xilinx -family xc7
 -flatten -noiopad -noclkbuf -nodsp`. 32 lanes: the logic of a step, and a register for its state
-where the reference has one. Figures of FormatScope and of MX-for-FPGA are from another run of that
-flow; those of MX-for-FPGA on sky130 with the full library.
+where the reference has one. Parts of ours stay modules (the attribute `keep_hierarchy`): behind a
+rounded sum ABC tries to prove for hours what the products in front of it cannot be. Figures of
+FormatScope and of MX-for-FPGA are from another run of that flow, flat; those
+of MX-for-FPGA on sky130 with the full library.
 """,
     """\
 `minimac cost`, `pipeline: 0`, a relaxed clock, e4m3fn x e4m3fn -> fp32, 32 lanes, foot included;
 energy with normally distributed operands.
 """,
     """\
-Beginnings of a step, each mapped by itself on sky130: area up to a place, and what that is more
-than up to the one before; optimisation across places goes to the later one. `multiply`: products,
-and their exponents. `largest`: the largest exponent. `align`: all terms shifted into the window.
-`tree`: added up. `count`, `shift`, `round`: the leading one found and brought to the top, rounded.
-`scale`: times the scales. `outer_...`: places of the sum in fp32.
+The same netlists on sky130, module by module; nothing is optimised across their borders.
+`product`: a lane's product; of an exact sum in floating point, also its shift to where the sum has
+it. `block`: the tree of a block; of integers, their partial products with it. `aligner`: a lane's
+shift to the largest exponent. `adder_tree`: all lanes and the state. `rounder`: the leading one
+found and brought to the top, rounded. The rest: the largest exponent, scales and the sum in fp32,
+registers; of exact sums the tree.
 """,
 ]
 

@@ -106,7 +106,9 @@ def _fields_alone(module: str) -> str:
     """
     names = {name for register, port, name in _WIRE.findall(module) if not (register or port)}
     for name in names & {name.rpartition(".")[0] for name in names}:
-        module = re.sub(rf"\\{re.escape(name)}(?=\s)", f"${name}".replace("\\", r"\\"), module)
+        # Ports of a part that are called the same keep their name.
+        word = rf"(?<!^    connect )\\{re.escape(name)}(?=\s)"
+        module = re.sub(word, f"${name}".replace("\\", r"\\"), module, flags=re.MULTILINE)
     return module
 
 

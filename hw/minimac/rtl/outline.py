@@ -1,5 +1,6 @@
 """Modules that are written once and instantiated by name."""
 
+import itertools
 import re
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -93,7 +94,7 @@ class Outline:
             direction = PortDirection.Input if member.flow is wiring.In else PortDirection.Output
             ports[port] = Value.cast(getattr(part, port)), direction
         self.add(name, part, ports, domain)
-        self.texts[name], used = _without_unused(self.texts[name], name)
+        self.texts[name], used = _without_unused(self.texts[name])
         return used
 
     def add(
@@ -109,13 +110,43 @@ class Outline:
         fragment = Fragment.get(elaboratable, None)
         fragment.add_domains(domain)
         text = rtlil.convert(fragment, name=name, ports=ports, emit_src=False)
-        before, module, after = _cut_out(text, name)
+        modules = share_modules(text)
         order = list(ports)
 
         def number(found: re.Match[str]) -> str:
             return f"{found[1]} {order.index(found[2]) + 1} \\{found[2]}\n"
 
-        self.texts[name] = before + _PORT.sub(number, module) + after
+        modules[name] = _PORT.sub(number, modules[name])
+        self.texts |= modules
+
+
+_CELL = re.compile(r"^(  cell \\)(\S+)", re.MULTILINE)
+_MODULE = re.compile(r"^(?:attribute [^\n]*\n)*module \\(\S+)\n.*?^end\n", re.MULTILINE | re.DOTALL)
+
+
+def share_modules(text: str) -> dict[str, str]:
+    r"""Return the modules of RTLIL by name, those that differ only by name once.
+
+    The top, which comes first, keeps its name; ``\top.product_0``, ``\top.product_1`` and so on
+    become ``\top_product``.
+    """
+    modules = {found[1]: found[0] for found in _MODULE.finditer(text)}
+    top = next(iter(modules))
+    shared: dict[str, str] = {}  # names by path
+    kept: dict[str, str] = {}
+    # A module's own parts first, since their names are part of its text.
+    for path in sorted(modules, key=lambda path: -path.count(".")):
+        body = _CELL.sub(lambda cell: cell[1] + shared.get(cell[2], cell[2]), modules[path])
+        base = re.sub("_[0-9]+$", "", path.rpartition(".")[2])
+        names = (
+            f"{top}_{base}{n}" for n in itertools.chain([""], map("_{}".format, itertools.count(2)))
+        )
+        for name in [top] if path == top else names:
+            renamed = body.replace(f"module \\{path}\n", f"module \\{name}\n")
+            if kept.setdefault(name, renamed) == renamed:
+                shared[path] = name
+                break
+    return kept
 
 
 _PORT = re.compile(
@@ -123,17 +154,8 @@ _PORT = re.compile(
 )
 
 
-def _cut_out(text: str, module: str) -> tuple[str, str, str]:
-    """Return what is before a module, the module, and what comes after it."""
-    start = text.index(f"module \\{module}\n")
-    end = text.index("\nend\n", start)
-    return text[:start], text[start:end], text[end:]
-
-
-def _without_unused(text: str, name: str) -> tuple[str, set[str]]:
+def _without_unused(module: str) -> tuple[str, set[str]]:
     """Remove the ports of a module that nothing in it uses; return also those that are left."""
-    before, module, after = _cut_out(text, name)
     ports = {port for _, port in _PORT.findall(module)}
     used = {port for port in ports if len(re.findall(rf"\\{re.escape(port)}(?=\s)", module)) > 1}
-    module = _PORT.sub(lambda found: found[0] if found[2] in used else "", module)
-    return before + module + after, used
+    return _PORT.sub(lambda found: found[0] if found[2] in used else "", module), used

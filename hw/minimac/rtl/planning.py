@@ -67,10 +67,6 @@ def _check_buildable(design: Design) -> None:
         kinds["accumulate.outer.kind"] = design.accumulate.outer
     if isinstance(design, Dot):
         kinds = {}
-        if design.within:
-            raise SpecError(
-                "within: no circuit for sums of blocks that are not exact yet; leave this key out"
-            )
     for key, acc in kinds.items():
         if type(acc) not in KINDS:
             known = ", ".join(kind.kind for kind in KINDS)

@@ -1,6 +1,7 @@
 """What a design costs in a technology: the question that this package answers."""
 
 import functools
+import re
 import subprocess
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -188,12 +189,11 @@ def measure(
     # `pipeline: auto` places registers for the technology and clock that are asked for.
     design = replace(design, technology=target.name, clock_mhz=clock)
     verilog = to_verilog(design)
-    kept = [f"{design.name}{suffix}" for suffix in _SUFFIXES.values()]
     synthesis = synthesise(
         verilog,
         design.name,
         target,
-        keep=[name for name in kept if f"\nmodule {name}(" in f"\n{verilog}"],
+        keep=_kept(verilog, design.name),
         clock_mhz=clock,
         dsp=dsp,
         timeout_s=timeout_s,
@@ -228,10 +228,24 @@ def measure(
 _SUFFIXES = {"element": "_element", "foot": "_foot"}
 
 
+def _kept(verilog: str, top: str) -> list[str]:
+    """Return the modules that stay modules: elements, feet and what these consist of."""
+    modules = re.findall(r"^module (\w+)", verilog, re.MULTILINE)
+    return [name for name in modules if name != top and _part_of(name, top) != "edge"]
+
+
 def _part_of(module: str, top: str) -> str:
     """Say which part a module of a design belongs to."""
-    suffixes = _SUFFIXES.items()
-    return next((part for part, suffix in suffixes if module == f"{top}{suffix}"), "edge")
+    for part, suffix in _SUFFIXES.items():
+        if f"{module}_".startswith(f"{top}{suffix}_"):
+            return part
+    return "edge"
+
+
+def _whole_part(module: str, top: str) -> str:
+    """Say which part a module is the whole of, if any: what is inside of one is counted with it."""
+    part = _part_of(module, top)
+    return part if part == "edge" or module == top + _SUFFIXES[part] else ""
 
 
 def _fpga(synthesis: Synthesis, family: Family, common: dict[str, Any]) -> Cost:
@@ -240,7 +254,7 @@ def _fpga(synthesis: Synthesis, family: Family, common: dict[str, Any]) -> Cost:
     counts: Counter[str] = Counter()
     for module, times in synthesis.instances().items():
         part = _part_of(module, synthesis.top)
-        counts[part] += times
+        counts[_whole_part(module, synthesis.top)] += times
         for kind, number in synthesis.cells(module).items():
             for resource, each in family.primitives[kind].items():
                 sums[part][resource] += times * number * each
@@ -279,7 +293,7 @@ def _asic(
     cells = by_part(lambda cell: 1)
     registers = by_part(lambda cell: cell.ff is not None)
     leakage = by_part(lambda cell: cell.leakage_nw / 1000)
-    counts = Counter(_part_of(scope.module, synthesis.top) for scope in netlist.scopes)
+    counts = Counter(_whole_part(scope.module, synthesis.top) for scope in netlist.scopes)
     parts = {
         name: Part(
             count=counts[name],

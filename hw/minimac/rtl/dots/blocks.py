@@ -1,7 +1,7 @@
 """Dot products of blocks: an exact sum of elements, times both scales, is one term of a chain."""
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,24 +13,25 @@ from minimac.rtl.delay import Delays, Section
 from minimac.rtl.dots.exact import ExactDot, vectors, vectors_meaning
 from minimac.rtl.dots.fused import FusedDot
 from minimac.rtl.operand import exponent_range, unpack
+from minimac.rtl.parts import add_part
 from minimac.rtl.pipeline import Pipeline, Prefixed
 from minimac.rtl.product import FloatProduct, unit_of_products
 from minimac.rtl.rounded import RoundedAccumulator
 from minimac.rtl.shift import leading_zeros, shift_left
 from minimac.spec import (
+    Accumulation,
     Arithmetic,
     BlockFormat,
     Dot,
     ExactAccumulation,
     ExponentOnly,
     FixedPoint,
-    Format,
     FusedAccumulation,
 )
 
 __all__ = ["BlockDot", "TensorDot"]
 
-_OUTER = "outer_"
+_BLOCK, _SCALE, _OUTER = "block", "scale", "outer_"
 
 
 class _Magnitude(FixedPoint):
@@ -104,8 +105,10 @@ class _BlockTerms(Arithmetic):
 
     @property
     def sum_bits(self) -> int:
-        """Width of an exact sum."""
-        return self.whole.sum_bits
+        """Width of an exact sum: also of what is below the unit of the whole."""
+        below = max(self.whole.lsb_exp - self.lsb_exp, 0)
+        # Rounding inside a block may make a sum of it larger.
+        return self.whole.sum_bits + below + (self.whole.within is not None)
 
     @property
     def lsb_exp(self) -> int:
@@ -119,43 +122,121 @@ class _BlockTerms(Arithmetic):
         return -most, most
 
 
-def _element(fmt: Format) -> Format:
-    return fmt.element if isinstance(fmt, BlockFormat) else fmt
+def _elements(design: Dot, accumulate: Accumulation) -> Arithmetic:
+    """Return what is done to elements; what their sums are rounded to is of no consequence."""
+    a, b = (x.element if isinstance(x, BlockFormat) else x for x in (design.a, design.b))
+    return Arithmetic(a=a, b=b, out=design.out, accumulate=accumulate)
+
+
+@dataclass(frozen=True)
+class _Sum:
+    """A sum of elements, before its scales.
+
+    Attributes
+    ----------
+    sign, magnitude : Value
+        Sign, and significand.
+    steps : Value
+        Exponent of its unit, less the least that there is.
+    special : Value
+        What tells NaN and infinities; may be empty.
+    """
+
+    sign: Value
+    magnitude: Value
+    steps: Value
+    special: Value
+
+
+class _ExactSum:
+    """Exact sums of so many products of elements, some of them at once."""
+
+    def __init__(self, design: Dot, lanes: int, terms: int) -> None:
+        spec = _elements(design, ExactAccumulation(max_terms=terms))
+        self.dot = ExactDot(spec, lanes)
+        unit = unit_of_products(spec)
+        self.units = unit, unit
+        self.largest = max(map(abs, spec.product_range)) * terms >> unit - spec.lsb_exp
+
+    def sections(self, delays: Delays) -> tuple[Section, ...]:
+        """Sections of the sum of a block."""
+        return self.dot.sections(delays)[:-1]
+
+    def of(self, m: Module, pipe: Pipeline, a: Any, b: Any) -> data.View:
+        """Return the sum of the products of a block."""
+        return self.dot.total(m, pipe, a, b)
+
+    def parts(self, m: Module, total: data.View) -> _Sum:
+        """Return what a sum consists of."""
+        magnitude = Signal(len(total.sum), name="block_magnitude")
+        m.d.comb += magnitude.eq(Mux(total.sum[-1], -total.sum, total.sum))
+        special = total.special if self.dot.special_bits else Const(0, 0)
+        return _Sum(total.sum[-1], magnitude, Const(0, 1), special)
+
+
+class _FusedSum:
+    """Sums of the products of a block with one alignment and one rounding."""
+
+    def __init__(self, design: Dot, within: FusedAccumulation) -> None:
+        self.dot = FusedDot(_elements(design, within), within.group, terms=within.group)
+        state = self.dot.format
+        self.largest = (1 << state.sig_bits) - 1
+        low, high = self.dot.states
+        self._low = max(low, state.min_exp)
+        self.units = self._low - state.man_bits, high - state.man_bits
+
+    def sections(self, delays: Delays) -> tuple[Section, ...]:
+        """Sections of the sum of a block: it leads to no state of its own."""
+        *sections, last = (x._replace(ahead=True) for x in self.dot.sections(delays))
+        return (*sections, last._replace(place=_BLOCK))
+
+    def of(self, m: Module, pipe: Pipeline, a: Any, b: Any) -> data.View:
+        """Return the sum of the products of a block."""
+        start = Signal(self.dot.state_layout, name="start")
+        total = self.dot.step(m, pipe, start, self.dot.multiply(m, pipe, a, b))
+        return pipe.cut(m, _BLOCK, total)
+
+    def parts(self, m: Module, total: data.View) -> _Sum:
+        """Return what a sum consists of."""
+        x = unpack(self.dot.format, total.code)
+        steps = (x.exponent + (x.base - self._low))[: len(x.exponent)]  # of a zero: anything
+        return _Sum(x.sign, x.significand, steps, self.dot.special(m, total))
 
 
 class _Scaler:
-    """What scales make of exact sums of elements.
+    """What scales make of sums of elements.
 
     Parameters
     ----------
     design : Dot
         The design.
-    elements : Arithmetic
-        What the sums are of; it adds up as many products as a block has elements.
+    largest : int
+        Greatest magnitude of a significand.
+    units : tuple of int
+        Least and greatest exponent of its unit.
     normalizes : bool
         Whether the leading one of a term goes to the top.
     """
 
-    def __init__(self, design: Dot, elements: Arithmetic, *, normalizes: bool) -> None:
+    def __init__(
+        self, design: Dot, largest: int, units: tuple[int, int], *, normalizes: bool
+    ) -> None:
         self.normalizes = normalizes
         self.formats = {
             f"{name}_scale": fmt.scale
             for name, fmt in (("a", design.a), ("b", design.b))
             if isinstance(fmt, BlockFormat)
         }
-        unit = unit_of_products(elements)
-        largest = max(map(abs, elements.product_range)) * elements.accumulate.max_terms
-        largest >>= unit - elements.lsb_exp
         for fmt in self.formats.values():
             largest *= (1 << fmt.sig_bits) - 1
         bits = largest.bit_length()
         ranges = [exponent_range(fmt) for fmt in self.formats.values()]
         # Significands count as integers.
         below = sum(fmt.sig_bits - 1 for fmt in self.formats.values())
-        low, high = (sum(ends) - below for ends in zip(*ranges, strict=True))
+        low, high = (sum(ends) - below for ends in zip(units, *ranges, strict=True))
         self._falls = bits - 1 if normalizes else 0
         self.terms = _BlockTerms(
-            a=_Magnitude(True, bits + unit, -unit, symmetric=True),
+            a=_Magnitude(True, bits, 0, symmetric=True),
             b=_Binade(low - self._falls, high),
             out=design.out,
             accumulate=design.accumulate,
@@ -187,15 +268,15 @@ class _Scaler:
             delay += delays.leading_zeros(bits) + delays.shifter(bits)
         return delay
 
-    def term(self, m: Module, total: Value, special: Value, codes: Sequence[Value]) -> FloatProduct:
-        """Multiply a sum in two's complement by scales."""
+    def term(self, m: Module, total: "_Sum", codes: Sequence[Value]) -> FloatProduct:
+        """Multiply a sum by scales."""
         terms = self.terms
         scales = [unpack(fmt, code) for fmt, code in zip(self.formats.values(), codes, strict=True)]
         bits = terms.product_bits
         significand = Signal(bits, name="significand")
         factor: Value = Const(1, 1)
-        steps: Value = Const(0, 1)
-        sign, nan, none = total[-1], Const(0, 1), Const(0, 1)
+        steps, sign = total.steps, total.sign
+        nan, none = Const(0, 1), Const(0, 1)
         for fmt, scale in zip(self.formats.values(), scales, strict=True):
             # A significand of one bit tells zero from powers of two, if there is a zero.
             one_bit = Mux(scale.zero, 0, factor)
@@ -203,18 +284,14 @@ class _Scaler:
             steps = steps + (scale.exponent + (scale.base - exponent_range(fmt)[0]))
             sign = sign ^ scale.sign
             nan, none = nan | scale.nan | scale.infinity, none | scale.zero
-        magnitude = Signal(len(total), name="block_magnitude")
-        m.d.comb += [
-            magnitude.eq(Mux(total[-1], -total, total)),
-            significand.eq(magnitude * factor),
-        ]
+        m.d.comb += significand.eq(total.magnitude * factor)
         zero = ~significand.any()
         if self.normalizes:
             zeros = leading_zeros(m, significand)
             steps = steps + self._falls - zeros
             significand = shift_left(m, significand, zeros)
         reach = terms.product_max_exp - terms.product_min_exp
-        special = self._special(special, sign ^ total[-1], nan, none)
+        special = self._special(total.special, sign ^ total.sign, nan, none)
         sign = sign & ~zero
         return FloatProduct(
             sign=Mux(special.any(), special[1], sign) if len(special) == 2 else sign,
@@ -253,12 +330,11 @@ class _ScaledDot(Accumulator):
     def __init__(self, design: Dot, lanes: int, terms: int) -> None:
         super().__init__(design)
         self.design = design
-        a, b = _element(design.a), _element(design.b)
-        exact = ExactAccumulation(max_terms=terms)
-        # What these are rounded to is of no consequence.
-        self.inner = ExactDot(Arithmetic(a=a, b=b, out=design.out, accumulate=exact), lanes)
-        fused = isinstance(design.accumulate, FusedAccumulation)
-        self.scaler = _Scaler(design, self.inner.spec, normalizes=fused)
+        within, fused = design.within, isinstance(design.accumulate, FusedAccumulation)
+        self.inner: _ExactSum | _FusedSum = (
+            _FusedSum(design, within) if within else _ExactSum(design, lanes, terms)
+        )
+        self.scaler = _Scaler(design, self.inner.largest, self.inner.units, normalizes=fused)
         kinds = {"exact": ExactDot, "fused": _NormalizedDot}
         kind = kinds.get(design.accumulate.kind)
         self.outer: Any = (
@@ -281,6 +357,24 @@ class _ScaledDot(Accumulator):
     @abstractmethod
     def multiply(self, m: Module, pipe: Pipeline, a: Any, b: Any, **scales: Any) -> Any:
         """Multiply vectors, whose blocks have these scales."""
+
+    def _beside(self, m: Module, pipe: Pipeline, scales: Mapping[str, Value]) -> data.View:
+        """Return the scales of a block when its sum is there."""
+        held = Signal(
+            data.StructLayout({name: fmt.width for name, fmt in self.scaler.formats.items()}),
+            name="scales",
+        )
+        m.d.comb += [held[name].eq(scales[name]) for name in self.scaler.formats]
+        for place in pipe.cuts:
+            if place != _SCALE and not place.startswith(_OUTER):
+                held = pipe.cut(m, place, held)
+        return held
+
+
+def _slice(codes: data.View, n: int, size: int) -> data.View:
+    """Return a block of a vector of codes."""
+    layout = data.ArrayLayout(codes.shape().elem_shape, size)
+    return data.View(layout, codes.as_value().word_select(n, layout.size))
 
 
 class _NormalizedDot(FusedDot):
@@ -318,8 +412,8 @@ class BlockDot(_ScaledDot):
 
     def sections(self, delays: Delays) -> tuple[Section, ...]:
         """Sum of elements, scales, and those of the outer accumulation."""
-        *ahead, _ = self.inner.sections(delays)
-        scale = Section("scale", self.scaler.delay_ps(delays), True)
+        ahead = self.inner.sections(delays)
+        scale = Section(_SCALE, self.scaler.delay_ps(delays), True)
         first, *outer = self.outer.sections(delays)
         # A term needs no multiplying.
         first = first._replace(delay_ps=delays.gates(1))
@@ -328,22 +422,16 @@ class BlockDot(_ScaledDot):
 
     def multiply(self, m: Module, pipe: Pipeline, a: Any, b: Any, **scales: Any) -> Any:
         """Add up products block by block, and scale the sums."""
-        size = self.inner.lanes
-        places = [section.place for section in self.inner.sections(Delays("sky130"))[:-1]]
+        size = self.design.block_size
         terms = []
         for n in range(self.design.blocks):
-            lanes = range(n * size, (n + 1) * size)
-            total = self.inner.total(m, pipe, [a[k] for k in lanes], [b[k] for k in lanes])
-            held = Signal(
-                data.StructLayout({name: fmt.width for name, fmt in self.scaler.formats.items()}),
-                name="scales",
+            part, (x, y) = add_part(
+                m, f"block_{n}", block_a=_slice(a, n, size), block_b=_slice(b, n, size)
             )
-            m.d.comb += [held[name].eq(scales[name][n]) for name in self.scaler.formats]
-            for place in places:
-                held = pipe.cut(m, place, held)
-            special = total.special if self.inner.special_bits else Const(0, 0)
+            total = self.inner.parts(m, self.inner.of(part, pipe, x, y))
+            held = self._beside(m, pipe, {name: codes[n] for name, codes in scales.items()})
             codes = [held[name] for name in self.scaler.formats]
-            term = self.scaler.term(m, total.sum, special, codes)
+            term = self.scaler.term(m, total, codes)
             terms.append(self._held(m, pipe, term))
         return self.outer.enter(m, Prefixed(pipe, _OUTER), terms)
 
@@ -354,7 +442,7 @@ class BlockDot(_ScaledDot):
         layout = data.StructLayout({name: len(value) for name, value in values.items()})
         raw = Signal(layout, name="term")
         m.d.comb += [raw[name].eq(value) for name, value in values.items()]
-        held = pipe.cut(m, "scale", raw)
+        held = pipe.cut(m, _SCALE, raw)
         fields = {name: held[name] for name in names}
         return FloatProduct(**fields, least=term.least, most=term.most)
 
@@ -384,11 +472,12 @@ class TensorDot(_ScaledDot):
 
     def __init__(self, design: Dot) -> None:
         super().__init__(design, design.lanes, design.accumulate.max_terms)
+        self._dot = self.inner.dot
 
     @property
     def state_layout(self) -> data.StructLayout:
         """The sum of elements, and the codes of the scales that came last."""
-        inner = {name: field.shape for name, field in self.inner.state_layout}
+        inner = {name: field.shape for name, field in self._dot.state_layout}
         return data.StructLayout(
             inner | {name: fmt.width for name, fmt in self.scaler.formats.items()}
         )
@@ -396,29 +485,23 @@ class TensorDot(_ScaledDot):
     @property
     def meaning(self) -> dict[str, str]:
         """That of an exact sum, and formats of the scales."""
-        return self.inner.meaning | {
+        return self._dot.meaning | {
             name: f"code of {fmt.name}" for name, fmt in self.scaler.formats.items()
         }
 
     def sections(self, delays: Delays) -> tuple[Section, ...]:
         """Those of the sum of elements: scales are for the foot."""
-        return self.inner.sections(delays)
+        return self._dot.sections(delays)
 
     def multiply(self, m: Module, pipe: Pipeline, a: Any, b: Any, **scales: Any) -> Any:
         """Multiply; scales go along."""
-        held = Signal(
-            data.StructLayout({name: fmt.width for name, fmt in self.scaler.formats.items()}),
-            name="scales",
-        )
-        m.d.comb += [held[name].eq(scales[name][0]) for name in self.scaler.formats]
-        for section in self.inner.sections(Delays("sky130"))[:-1]:
-            held = pipe.cut(m, section.place, held)
-        return self.inner.multiply(m, pipe, a, b), held
+        held = self._beside(m, pipe, {name: codes[0] for name, codes in scales.items()})
+        return self._dot.multiply(m, pipe, a, b), held
 
     def step(self, m: Module, pipe: Pipeline, state: data.View, product: Any) -> data.View:
         """Add."""
         products, scales = product
-        total = self.inner.step(m, pipe, self._elements(m, state), products)
+        total = self._dot.step(m, pipe, self._elements(m, state), products)
         result = Signal(self.state_layout, name="result")
         m.d.comb += [
             *(result[name].eq(total[name]) for name, _ in total.shape()),
@@ -428,15 +511,15 @@ class TensorDot(_ScaledDot):
 
     def _elements(self, m: Module, state: data.View) -> data.View:
         """Return the state of the sum of elements."""
-        inner = Signal(self.inner.state_layout, name="elements")
+        inner = Signal(self._dot.state_layout, name="elements")
         m.d.comb += [inner[name].eq(state[name]) for name, _ in inner.shape()]
         return inner
 
     def finish(self, m: Module, state: data.View) -> tuple[Accumulator, data.View]:
         """Scale the sum, and round it as the only term of a chain."""
-        special = state.special if self.inner.special_bits else Const(0, 0)
+        inner = self._elements(m, state)
         codes = [state[name] for name in self.scaler.formats]
-        term = self.scaler.term(m, state.sum, special, codes)
+        term = self.scaler.term(m, self.inner.parts(m, inner), codes)
         pipe = Pipeline((), Const(0))
         start = Signal(self.outer.state_layout, name="start")
         return self.outer, self.outer.step(m, pipe, start, self.outer.enter(m, pipe, [term]))

@@ -14,6 +14,7 @@ from minimac.rtl.delay import Delays, Section
 from minimac.rtl.encoding import Booth, partial_products
 from minimac.rtl.exact import ExactAccumulator
 from minimac.rtl.heap import BitHeap
+from minimac.rtl.parts import add_part
 from minimac.rtl.pipeline import Pipeline
 from minimac.rtl.product import FloatProduct, integer_addend
 from minimac.spec import Arithmetic, FixedPoint
@@ -43,6 +44,10 @@ def vectors_meaning(spec: Arithmetic) -> dict[str, str]:
         for name, fmt, code in zip("ab", (spec.a, spec.b), codes, strict=True)
     }
 
+
+# Products of so many bits of operands melt into the tree: with parts of their own, 32 lanes of e2m1
+# have 7 % more LUTs, where 32 of e4m3 have 4 % fewer and are 7 % smaller.
+_FEW = 8
 
 _Fill = Callable[[BitHeap], list[Value]]
 
@@ -178,7 +183,12 @@ class ExactDot(Accumulator):
                 heap.add_bit(addend.value >= 0, 1)
             heap.add_constant(-self.lanes)
             return []
-        return self._collect(m, heap, (self.lane.multiply(m, pipe, a[n], b[n]) for n in lanes))
+        return self._collect(m, heap, (self._product(m, pipe, n, a[n], b[n]) for n in lanes))
+
+    def _product(self, m: Module, pipe: Pipeline, n: int, a: Value, b: Value) -> data.View:
+        if not self.lane.is_integer and len(a) + len(b) > _FEW:
+            m, (a, b) = add_part(m, f"product_{n}", a=a, b=b)
+        return self.lane.multiply(m, pipe, a, b)
 
     def _collect(self, m: Module, heap: BitHeap, products: Iterable[data.View]) -> list[Value]:
         """Add products to a heap; return what is special of each."""

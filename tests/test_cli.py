@@ -701,7 +701,7 @@ def measured(monkeypatch):
     """Replace the measurement; returns the operands that it was given."""
     given = []
 
-    def measure(design, technology, operands=None):
+    def measure(design, technology, operands=None, **options):
         given.append(operands)
         figures = {"area_um2": 1234.5, "cells": 10, "provenance": {"tool": "Yosys"}}
         return SimpleNamespace(as_dict=lambda: figures)
@@ -834,7 +834,7 @@ def test_unknown_technology(wrong, measured):
 def test_a_synthesis_that_fails(capsys, monkeypatch):
     from minimac.cost import SynthesisError
 
-    def measure(design, technology, operands=None):
+    def measure(design, technology, operands=None, **options):
         raise SynthesisError("int8: took longer than 600 s")
 
     monkeypatch.setattr("minimac.cost.measure", measure)

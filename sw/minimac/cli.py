@@ -100,6 +100,21 @@ app = typer.Typer(
 )
 
 
+Dsp = Annotated[
+    bool | None,
+    typer.Option(
+        "--dsp/--no-dsp", help="FPGAs: use multiplier blocks, or none (default: the family's)."
+    ),
+]
+Seeds = Annotated[
+    int, typer.Option(metavar="N", min=1, max=1000, help="FPGAs: seeds of place and route.")
+]
+Route = Annotated[
+    bool,
+    typer.Option(
+        "--route/--no-route", help="FPGAs: place and route, for the clock, or only count."
+    ),
+]
 DesignFile = Annotated[Path, typer.Argument(metavar="DESIGN", help="Design file (YAML).")]
 Changes = Annotated[
     list[str] | None,
@@ -665,22 +680,34 @@ def cost(
             help="Codes a (M,K) and b (K,N), if there is b, for the energy, as .npz.",
         ),
     ] = None,
+    dsp: Dsp = None,
+    seeds: Seeds = 3,
+    route: Route = True,
     as_json: AsJson = False,
     changes: Changes = None,
 ) -> None:
-    """State area, delay and energy of a design."""
+    """State area, delay and energy of a design, or its resources and its clock on an FPGA."""
     from minimac.cost import SynthesisError, measure, technologies
 
-    loaded = _load_buildable(design, changes)
+    loaded = _load(design, changes)
     chosen = technology or loaded.technology
     key = "--technology" if technology else f"{design}: technology:"
     _one_of(key, chosen, technologies())
     codes = None if operands is None else [_read_operands(operands, loaded)]
     try:
-        found = measure(loaded, chosen, operands=codes).as_dict()
+        found = measure(
+            loaded,
+            chosen,
+            operands=codes,
+            dsp=dsp,
+            seeds=range(seeds if route else 0),
+            watch=_watch,
+        ).as_dict()
     except SynthesisError as error:
         _fail(str(error))
         return
+    except SpecError as error:
+        raise SpecError(f"{design}: {error}") from None
     if as_json:
         print(json.dumps(found, indent=2, default=str))
     else:
@@ -694,6 +721,10 @@ def cost(
         _print_conditions(found)
 
 
+def _watch(said: str) -> None:
+    print(said, file=sys.stderr, flush=True)
+
+
 def _print_conditions(found: dict[str, Any]) -> None:
     """Say under which conditions a cost holds, and whether it misses its clock."""
     conditions = found["provenance"]
@@ -704,8 +735,17 @@ def _print_conditions(found: dict[str, Any]) -> None:
             "cycle, without glitches and clock tree",
             file=sys.stderr,
         )
+    if "routing" in conditions:
+        routing, (least, most) = conditions["routing"], found["fmax_range_mhz"]
+        print(
+            f"clock: after place and route in {routing['part']} between registers, median of "
+            f"{len(routing['fmax_mhz_by_seed'])} seeds, {least:.1f} to {most:.1f} MHz; counts: "
+            "before it, of the unit alone",
+            file=sys.stderr,
+        )
     if "delay_ps" not in found:
-        print("clock: not checked; counts are before place and route", file=sys.stderr)
+        why = conditions.get("not_routed", "not asked for")
+        print(f"clock: none: {why}; counts are before place and route", file=sys.stderr)
     elif not found["meets_clock"]:
         slack_ps = 1e6 / found["clock_mhz"] - found["delay_ps"]
         print(

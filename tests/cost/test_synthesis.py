@@ -140,7 +140,8 @@ def fpga(verilog, top, name, cache, dsp=None):
 
 
 @pytest.mark.parametrize(
-    ("name", "luts", "carries"), [("xc7", 16, 4), ("ecp5", 16, 8), ("ice40", 16, 15)]
+    ("name", "luts", "carries"),
+    [("xc7", 16, 4), ("ecp5", 16, 8), ("ice40", 16, 15), ("gowin", 16, 16)],
 )
 def test_adder_on_fpgas(name, luts, carries, cache):
     found = fpga(ADDER, "adder", name, cache)
@@ -152,15 +153,18 @@ def test_adder_on_fpgas(name, luts, carries, cache):
 def test_multiplier_on_fpgas(cache):
     assert fpga(SMALL, "multiplier", "xc7", cache)["dsps"] == 1
     assert fpga(SMALL, "multiplier", "ice40", cache, dsp=True)["dsps"] == 1
+    assert fpga(MULTIPLIER, "multiplier", "gowin", cache, dsp=True)["dsps"] == 1
     without = fpga(SMALL, "multiplier", "ecp5", cache, dsp=False)
     assert "dsps" not in without
     assert without["luts"] > 20
 
 
-@pytest.mark.parametrize(("name", "habit"), [("xc7", True), ("ecp5", True), ("ice40", False)])
+@pytest.mark.parametrize(
+    ("name", "habit"), [("xc7", True), ("ecp5", True), ("ice40", False), ("gowin", False)]
+)
 def test_multiplier_blocks_by_habit(name, habit):
     family = load_technology(name)
-    flows = {use: module._fpga_flow(family, "top", (), use) for use in (None, True, False)}
+    flows = {use: module.fpga_flow(family, "top", (), use) for use in (None, True, False)}
     assert flows[None] == flows[habit] != flows[not habit]
 
 

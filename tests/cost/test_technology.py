@@ -9,7 +9,7 @@ from minimac.cost.technology import Family, Library, load_technology, parse_tech
 from minimac.spec import SpecError
 
 LIBRARIES = ("sky130", "asap7", "sg13g2")
-FAMILIES = ("xc7", "ecp5", "ice40")
+FAMILIES = ("xc7", "ecp5", "ice40", "gowin")
 
 
 def test_technologies():
@@ -20,7 +20,7 @@ def test_technologies():
 
 def test_unknown_technology_has_the_nearest_name():
     message = (
-        "technology: must be one of asap7, ecp5, ice40, sg13g2, sky130, xc7, not 'asap'; "
+        "technology: must be one of asap7, ecp5, gowin, ice40, sg13g2, sky130, xc7, not 'asap'; "
         "did you mean 'asap7'?"
     )
     with pytest.raises(SpecError) as caught:

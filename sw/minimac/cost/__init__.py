@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from minimac.cost.activity import Activity, Energy, energy, simulate
     from minimac.cost.cache import Cache
-    from minimac.cost.measurement import Cost, Part, measure
+    from minimac.cost.measurement import measure
     from minimac.cost.netlist import Netlist, NetlistError, flatten
+    from minimac.cost.result import Cost, Part
+    from minimac.cost.routing import Routed, RoutingError, place_and_route
     from minimac.cost.synthesis import Synthesis, SynthesisError, synthesise
     from minimac.cost.technology import Family, Library, load_technology, technologies
     from minimac.cost.timing import Timing, analyse
@@ -26,6 +28,8 @@ __all__ = [
     "Netlist",
     "NetlistError",
     "Part",
+    "Routed",
+    "RoutingError",
     "Synthesis",
     "SynthesisError",
     "Timing",
@@ -34,6 +38,7 @@ __all__ = [
     "flatten",
     "load_technology",
     "measure",
+    "place_and_route",
     "simulate",
     "synthesise",
     "technologies",
@@ -42,8 +47,10 @@ __all__ = [
 _MODULES = {
     "activity": ("Activity", "Energy", "energy", "simulate"),
     "cache": ("Cache",),
-    "measurement": ("Cost", "Part", "measure"),
+    "measurement": ("measure",),
     "netlist": ("Netlist", "NetlistError", "flatten"),
+    "result": ("Cost", "Part"),
+    "routing": ("Routed", "RoutingError", "place_and_route"),
     "synthesis": ("Synthesis", "SynthesisError", "synthesise"),
     "technology": ("Family", "Library", "load_technology", "technologies"),
     "timing": ("Timing", "analyse"),

@@ -1,149 +1,53 @@
-"""What a design costs in a technology: the question that this package answers."""
+"""What a design costs in a technology: the question that this package answers.
+
+A figure that was found before is returned without building anything: the finished cost is kept
+under what it follows from, which is the design, the technology, the operands, the versions of the
+tools, and the code.
+"""
 
 import functools
-import re
+import hashlib
 import subprocess
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from minimac.cost.cache import Cache
-from minimac.cost.synthesis import Synthesis, synthesise
-from minimac.cost.technology import Cell, Family, Library, load_technology
-from minimac.spec import BlockFormat, Design, FixedPoint, Format, SpecError
+from minimac.cost.result import Cost
+from minimac.cost.technology import Library, load_technology, technology_text
+from minimac.spec import Design, SpecError
 
 if TYPE_CHECKING:
-    from minimac.cost.activity import Activity
-    from minimac.cost.netlist import Netlist
+    import numpy as np
+    from numpy.typing import NDArray
 
-__all__ = ["Cost", "Part", "measure"]
+    Operands = Sequence[tuple[NDArray[np.int64], NDArray[np.int64]]]
 
-Codes = NDArray[np.int64]
-Operands = Sequence[tuple[Codes, Codes]]
+__all__ = ["measure"]
 
-_ASSUMPTIONS = (
-    "delay: linear in the load, worst arc of each output, ideal clock; wires have no resistance",
-    "load: pins, and wire_ff_per_sink for each pin",
-    "energy: internal energy and C V^2 / 2 for each change of a settled value, clock pins, leakage",
-    "energy: without glitches, clock tree and input ports",
-)
+#: Packages whose versions decide figures; of place and route, that of the wheel.
+_TOOLS = ("minimac", "pyosys", "amaranth", "numba", "numpy")
 
-#: Shape of the operands that are made up when none are given: M, K, N.
-_DEFAULT_SHAPE = (1024, 16, 32)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Part:
-    """What the elements cost, or the feet, or the edge: all that is neither.
-
-    Parameters
-    ----------
-    count : int
-        How often the module occurs; the other figures are for all of them together.
-    area_um2, leakage_uw, energy_pj_per_mac : float or None
-        Standard cells only; energy only if it was measured.
-    cells, registers : int or None
-        Standard cells only.
-    luts, ffs, dsps, carries, brams : int or None
-        FPGAs only.
-    """
-
-    count: int
-    area_um2: float | None = None
-    cells: int | None = None
-    registers: int | None = None
-    leakage_uw: float | None = None
-    energy_pj_per_mac: float | None = None
-    luts: int | None = None
-    ffs: int | None = None
-    dsps: int | None = None
-    carries: int | None = None
-    brams: int | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Cost(Part):
-    """What a design costs. The figures of :class:`Part` are those of the whole design.
-
-    Parameters
-    ----------
-    name, technology : str
-        What was mapped, and to what.
-    clock_mhz : float
-        The clock that was asked for.
-    delay_ps : float or None
-        Critical path, from the mapped netlist with estimated wires.
-    fmax_mhz : float or None
-        The clock that this path allows.
-    meets_clock : bool or None
-        Whether that is at least ``clock_mhz``.
-    delay_by_kind_ps : dict or None
-        Longest paths from and to registers and ports.
-    critical_path : tuple of dict or None
-        Its cells: ``instance``, ``cell``, ``arrival_ps``.
-    energy_glitches_pj_per_mac : float or None
-        Energy that glitches add, estimated with unit delays; not part of ``energy_pj_per_mac``.
-    energy_split_pj_per_mac : dict or None
-        ``internal``, ``load``, ``clock``, ``leakage``.
-    cell_types : dict
-        Cells of the whole design, by type.
-    parts : dict of str to Part
-        ``element``, ``foot``, ``edge``.
-    provenance : dict
-        Versions, design, commit, flow and assumptions.
-    """
-
-    name: str
-    technology: str
-    clock_mhz: float
-    delay_ps: float | None = None
-    fmax_mhz: float | None = None
-    meets_clock: bool | None = None
-    delay_by_kind_ps: Mapping[str, float] | None = None
-    critical_path: tuple[Mapping[str, Any], ...] | None = None
-    energy_glitches_pj_per_mac: float | None = None
-    energy_split_pj_per_mac: Mapping[str, float] | None = None
-    cell_types: Mapping[str, int]
-    parts: Mapping[str, Part]
-    provenance: Mapping[str, Any]
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return plain dictionaries, lists and numbers, without what does not apply."""
-        return {key: _plain(value) for key, value in _present(self)}
-
-
-def _present(part: Part) -> Iterable[tuple[str, Any]]:
-    values = ((f.name, getattr(part, f.name)) for f in fields(part))
-    return ((name, value) for name, value in values if value is not None)
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Part):
-        return {key: _plain(item) for key, item in _present(value)}
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, tuple | list):
-        return [_plain(item) for item in value]
-    return round(value, 6) if isinstance(value, float) else value
+#: Packages of this project that figures follow from.
+_SOURCES = ("spec", "rtl", "model", "bench", "cost")
 
 
 def measure(
     design: Design,
     technology: str | None = None,
-    operands: Operands | None = None,
+    operands: "Operands | None" = None,
     *,
     clock_mhz: float | None = None,
     dsp: bool | None = None,
     with_energy: bool = True,
     with_glitches: bool = False,
+    seeds: Sequence[int] = (),
     timeout_s: float = 600.0,
     cache: Cache | None = None,
+    watch: Callable[[str], None] | None = None,
 ) -> Cost:
     """Map a design to a technology and measure it.
 
@@ -166,10 +70,15 @@ def measure(
         a processor's accesses would be most of it.
     with_glitches : bool
         Whether to estimate the energy of glitches, too, which takes many times as long.
+    seeds : sequence of int
+        Seeds of place and route on an FPGA; with none, there is no clock. If there is no result,
+        ``provenance`` says so in ``not_routed``.
     timeout_s : float
-        Time that synthesis may take, in s.
+        Time that synthesis may take, and place and route for each seed, in s.
     cache : Cache or None
-        Where results of synthesis are kept; by default the usual folder.
+        Where results are kept; by default the usual folder.
+    watch : callable or None
+        What is told, in a line, of what takes long.
 
     Raises
     ------
@@ -178,271 +87,100 @@ def measure(
     SynthesisError
         If synthesis fails.
     """
-    from minimac.rtl import to_verilog
+    options: dict[str, Any] = {"dsp": dsp, "with_energy": with_energy, "seeds": list(seeds)}
+    options["with_glitches"] = with_glitches
+    name = technology or design.technology
+    clock = design.clock_mhz if clock_mhz is None else clock_mhz
+    # `pipeline: auto` places registers for the technology and clock that are asked for.
+    design = replace(design, technology=name, clock_mhz=clock)
+    cache = cache or Cache()
+    key = _key(design, name, operands, options)
+    state = cache.load(key)
+    if state is not None:
+        return Cost.of_state(state)
+    from minimac.cost.evaluation import evaluate
 
-    target = load_technology(technology or design.technology)
+    target = load_technology(name)
     if design.reset == "async" and isinstance(target, Library):
         raise SpecError(
             f"reset: no flip-flop with an asynchronous reset is known of {target.name}; use sync"
         )
-    clock = design.clock_mhz if clock_mhz is None else clock_mhz
-    # `pipeline: auto` places registers for the technology and clock that are asked for.
-    design = replace(design, technology=target.name, clock_mhz=clock)
-    verilog = to_verilog(design)
-    synthesis = synthesise(
-        verilog,
-        design.name,
-        target,
-        keep=_kept(verilog, design.name),
-        clock_mhz=clock,
-        dsp=dsp,
-        timeout_s=timeout_s,
-        cache=cache,
-    )
-    provenance: dict[str, Any] = {
+    provenance = {
         "design": design.as_dict(),
         "design_digest": design.digest,
         "commit": _commit(),
         "versions": _versions(),
         "process": target.process,
         "source": target.source,
-        "flow": list(synthesis.flow),
     }
-    common: dict[str, Any] = {
-        "name": design.name,
-        "technology": target.name,
-        "clock_mhz": float(clock),
-        "cell_types": dict(sorted(synthesis.total().items())),
-        "provenance": provenance,
-        "count": 1,
-    }
-    if isinstance(target, Family):
-        provenance["lut_inputs"] = target.lut_inputs
-        return _fpga(synthesis, target, common)
-    cost, netlist = _asic(synthesis, target, clock, common)
-    if not with_energy or design.interface == "wishbone":
-        return cost
-    return _with_energy(cost, design, netlist, operands, with_glitches)
-
-
-_SUFFIXES = {"element": "_element", "foot": "_foot"}
-
-
-def _kept(verilog: str, top: str) -> list[str]:
-    """Return the modules that stay modules: elements, feet and what these consist of."""
-    modules = re.findall(r"^module (\w+)", verilog, re.MULTILINE)
-    return [name for name in modules if name != top and _part_of(name, top) != "edge"]
-
-
-def _part_of(module: str, top: str) -> str:
-    """Say which part a module of a design belongs to."""
-    for part, suffix in _SUFFIXES.items():
-        if f"{module}_".startswith(f"{top}{suffix}_"):
-            return part
-    return "edge"
-
-
-def _whole_part(module: str, top: str) -> str:
-    """Say which part a module is the whole of, if any: what is inside of one is counted with it."""
-    part = _part_of(module, top)
-    return part if part == "edge" or module == top + _SUFFIXES[part] else ""
-
-
-def _fpga(synthesis: Synthesis, family: Family, common: dict[str, Any]) -> Cost:
-    resources = ("luts", "ffs", "dsps", "carries", "brams")
-    sums: dict[str, Counter[str]] = {part: Counter() for part in (*_SUFFIXES, "edge")}
-    counts: Counter[str] = Counter()
-    for module, times in synthesis.instances().items():
-        part = _part_of(module, synthesis.top)
-        counts[_whole_part(module, synthesis.top)] += times
-        for kind, number in synthesis.cells(module).items():
-            for resource, each in family.primitives[kind].items():
-                sums[part][resource] += times * number * each
-    parts = {
-        part: Part(count=counts[part], **{name: taken[name] for name in resources})
-        for part, taken in sums.items()
-        if counts[part]
-    }
-    total: dict[str, Any] = {r: sum(taken[r] for taken in sums.values()) for r in resources}
-    return Cost(**common, **total, parts=parts)
-
-
-def _asic(
-    synthesis: Synthesis, library: Library, clock_mhz: float, common: dict[str, Any]
-) -> tuple[Cost, "Netlist"]:
-    from minimac.cost.netlist import flatten
-    from minimac.cost.timing import analyse
-
-    netlist = flatten(synthesis.modules, synthesis.top, library)
-    timing = analyse(netlist)
-    provenance = common["provenance"]
-    provenance["recipe"] = synthesis.recipe
-    provenance["corner"] = library.corner
-    provenance["wire_ff_per_sink"] = library.wire_ff_per_sink
-    provenance["assumptions"] = list(_ASSUMPTIONS)
-    scope_parts = _scope_parts(netlist)
-    names = [*_SUFFIXES, "edge"]
-    part_number = np.array([names.index(part) for part in scope_parts])[netlist.scope]
-
-    def by_part(fact: Callable[[Cell], float]) -> dict[str, float]:
-        per_kind = np.array([fact(cell) for cell in netlist.cells], dtype=np.float64)
-        sums = np.bincount(part_number, weights=per_kind[netlist.kinds], minlength=len(names))
-        return {name: float(value) for name, value in zip(names, sums, strict=True)}
-
-    area = by_part(lambda cell: cell.area_um2)
-    cells = by_part(lambda cell: 1)
-    registers = by_part(lambda cell: cell.ff is not None)
-    leakage = by_part(lambda cell: cell.leakage_nw / 1000)
-    counts = Counter(_whole_part(scope.module, synthesis.top) for scope in netlist.scopes)
-    parts = {
-        name: Part(
-            count=counts[name],
-            area_um2=area[name],
-            cells=int(cells[name]),
-            registers=int(registers[name]),
-            leakage_uw=leakage[name],
-        )
-        for name in names
-        if counts[name]
-    }
-    cost = Cost(
-        **common,
-        area_um2=sum(area.values()),
-        cells=int(sum(cells.values())),
-        registers=int(sum(registers.values())),
-        leakage_uw=sum(leakage.values()),
-        delay_ps=timing.delay_ps,
-        fmax_mhz=1e6 / timing.delay_ps if timing.delay_ps else None,
-        meets_clock=timing.delay_ps <= 1e6 / clock_mhz,
-        delay_by_kind_ps=timing.by_kind_ps,
-        critical_path=tuple(step._asdict() for step in timing.path),
-        parts=parts,
+    cost = evaluate(
+        design,
+        target,
+        operands,
+        **options,
+        timeout_s=timeout_s,
+        cache=cache,
+        watch=watch,
+        provenance=provenance,
     )
-    return cost, netlist
+    if "not_routed" not in cost.provenance:
+        cache.store(key, cost.state())
+    return cost
 
 
-def _scope_parts(netlist: "Netlist") -> list[str]:
-    """Say which part each instance of a module belongs to: its own, or that of what it is in."""
-    parts: dict[str, str] = {}
-    for path, module in netlist.scopes:
-        own = _part_of(module, netlist.scopes[0].module)
-        outer = parts.get(path.rpartition(".")[0], "edge") if path else "edge"
-        parts[path] = outer if own == "edge" else own
-    return list(parts.values())
-
-
-def _with_energy(
-    cost: Cost,
-    design: Design,
-    netlist: "Netlist",
-    operands: Operands | None,
-    with_glitches: bool,
-) -> Cost:
-    from minimac.bench.traffic import LANES
-    from minimac.cost.activity import energy
-
-    products = [_made_up(design)] if operands is None else operands
-    activity, macs = _activity(design, netlist, products, glitches=False)
-    spent = energy(netlist, activity, clock_mhz=cost.clock_mhz)
-    per_mac = 1 / macs / 1000  # fJ in all lanes to pJ for a MAC of all lanes
-    by_part = dict.fromkeys([*_SUFFIXES, "edge"], 0.0)
-    for part, scope_fj in zip(_scope_parts(netlist), spent.by_scope_fj.values(), strict=True):
-        by_part[part] += scope_fj * per_mac
-    glitches = None
-    if with_glitches:
-        shaken, _ = _activity(design, netlist, products, glitches=True)
-        total_fj = energy(netlist, shaken, clock_mhz=cost.clock_mhz).total_fj
-        glitches = (total_fj - spent.total_fj) * per_mac
-    stimulus = {
-        "operands": "normally distributed, seed 0" if operands is None else "given",
-        "shapes_mkn": [
-            "x".join(map(str, (*_codes(a).shape, _codes(b).shape[1]))) for a, b in products
-        ],
-        "macs": round(macs),
-        "cycles": activity.cycles,
-        "macs_per_cycle": macs / LANES / activity.cycles,
+def _key(
+    design: Design, technology: str, operands: "Operands | None", options: dict[str, Any]
+) -> dict[str, Any]:
+    """Return all that a cost follows from."""
+    digest = hashlib.sha256()
+    for pair in operands or ():
+        for operand in pair:
+            # Blocks consist of arrays; codes are one.
+            arrays = (getattr(operand, name, None) for name in ("elements", "scales"))
+            for array in [array for array in arrays if array is not None] or [operand]:
+                digest.update(f"{array.dtype.str}{array.shape}".encode())
+                digest.update(array.tobytes())
+            digest.update(repr(getattr(operand, "tensor_scale", None)).encode())
+    return {
+        "cost": design.as_dict(),
+        "technology": technology_text(technology),
+        "operands": None if operands is None else digest.hexdigest(),
+        "options": options,
+        "code": _sources_digest(),
+        "versions": _versions() | _router_version(technology, options["seeds"]),
     }
-    return replace(
-        cost,
-        energy_pj_per_mac=spent.total_fj * per_mac,
-        energy_glitches_pj_per_mac=glitches,
-        energy_split_pj_per_mac={
-            "internal": spent.internal_fj * per_mac,
-            "load": spent.load_fj * per_mac,
-            "clock": spent.clock_fj * per_mac,
-            "leakage": spent.leakage_fj * per_mac,
-        },
-        parts={
-            name: replace(part, energy_pj_per_mac=by_part[name])
-            for name, part in cost.parts.items()
-        },
-        provenance={**cost.provenance, "stimulus": stimulus},
-    )
 
 
-def _activity(
-    design: Design, netlist: "Netlist", products: Operands, *, glitches: bool
-) -> tuple["Activity", float]:
-    """Run matrix products on a netlist; return what its nets did, and the MACs of all lanes.
-
-    Lanes that are not in use repeat others, which counts on both sides: as activity and as MACs.
-    """
-    from minimac.bench.traffic import LANES, waveforms
-    from minimac.cost.activity import Activity, simulate
-
-    toggles = np.zeros(netlist.nets, np.int64)
-    cycles, periods, macs = 0, 0, 0.0
-    for a, b in products:
-        runs = waveforms(design, a, b)
-        wave = next(runs)
-        while True:
-            did = simulate(netlist, wave.inputs, glitches=glitches)
-            toggles += did.toggles
-            cycles += did.cycles
-            periods += did.periods
-            macs += wave.macs * LANES / wave.lanes
-            try:
-                # Partial sums that the netlist itself returned go back in with the next pass.
-                wave = runs.send(did.outputs)
-            except StopIteration:
-                break
-    return Activity(toggles=toggles, outputs={}, cycles=cycles, periods=periods), macs
+def _router_version(technology: str, seeds: Sequence[int]) -> dict[str, str]:
+    """Return the version of what places and routes, if it is to."""
+    router = getattr(load_technology(technology), "router", None) if seeds else None
+    return {router.wheel: _version(router.wheel)} if router else {}
 
 
-def _made_up(design: Design) -> tuple[Codes, Codes]:
-    """Draw operands: three standard deviations fill a fixed-point format, one is 1 in others."""
-    from minimac.model import encode, quantize_blocks
-
-    rng = np.random.default_rng(0)
-    m, k, n = _DEFAULT_SHAPE
-
-    def codes(fmt: Format, shape: tuple[int, int], axis: int = 1) -> Any:
-        values = rng.normal(size=shape)
-        if isinstance(fmt, BlockFormat):
-            return quantize_blocks(replace(fmt, tensor_scale=None), values, axis)
-        if isinstance(fmt, FixedPoint):
-            values *= fmt.max_lsbs * 2.0**fmt.lsb_exp / 3
-        return np.asarray(encode(fmt, values if fmt.signed else np.abs(values)), dtype=np.int64)
-
-    if design.b is None:  # a unit of one operand, which looks at no others
-        return codes(design.a, (m, k)), np.zeros((k, 1), np.int64)
-    return codes(design.a, (m, k)), codes(design.b, (k, n), 0)
-
-
-def _codes(operand: Any) -> Codes:
-    """Return the codes of an operand, those of the elements if it is in blocks."""
-    codes: Codes = getattr(operand, "elements", operand)
-    return codes
+@functools.cache
+def _sources_digest() -> str:
+    """Hash the code and the facts of this project that figures follow from."""
+    digest = hashlib.sha256()
+    for package in _SOURCES:
+        found = find_spec(f"minimac.{package}")
+        assert found is not None
+        for place in found.submodule_search_locations or ():
+            for path in sorted(Path(place).rglob("*")):
+                if path.suffix in (".py", ".yaml"):
+                    digest.update(f"{package}/{path.name}\n".encode())
+                    digest.update(path.read_bytes())
+    return digest.hexdigest()
 
 
 def _versions() -> dict[str, str]:
-    found = {}
-    for package in ("minimac", "pyosys", "amaranth", "numba", "numpy"):
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            found[package] = "unknown"
-    return found
+    return {package: _version(package) for package in _TOOLS}
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "unknown"
 
 
 @functools.cache

@@ -30,11 +30,7 @@ import functools
 import hashlib
 import importlib.metadata
 import json
-import os
 import re
-import signal
-import subprocess
-import sys
 import tempfile
 import time
 from collections import Counter
@@ -45,9 +41,10 @@ from typing import Any, NamedTuple
 
 from minimac.cost.buffering import add_buffers
 from minimac.cost.cache import Cache
+from minimac.cost.children import Child, ChildError, TimeUp
 from minimac.cost.technology import Family, Library
 
-__all__ = ["Synthesis", "SynthesisError", "synthesise"]
+__all__ = ["Synthesis", "SynthesisError", "Yosys", "fpga_flow", "source_digest", "synthesise"]
 
 
 class SynthesisError(RuntimeError):
@@ -101,10 +98,7 @@ _NEAR, _MORE = 1.15, 0.9
 
 _FRONT = "synth -flatten -booth -noshare -noabc -top {top}"
 
-_CHILD = """\
-import contextlib, ctypes, signal, sys
-with contextlib.suppress(Exception):  # Linux: end when the parent does, however that ends
-    ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+_PROGRAM = """\
 from pyosys import libyosys
 design = libyosys.Design()
 for line in sys.stdin.read().splitlines():
@@ -228,14 +222,14 @@ def synthesise(
         target: dict[str, Any] = {"logic_ps": _logic_ps(technology, clock_mhz)}
         target["clock_mhz"] = clock_mhz
     else:
-        flow = _fpga_flow(technology, top, keep, dsp)
+        flow = fpga_flow(technology, top, keep, dsp)
         target = {}
     versions = {"pyosys": importlib.metadata.version("pyosys")}
     key = {
         "verilog": verilog,
         "technology": technology.text,
         "flow": flow,
-        "code": _code(),
+        "code": source_digest("buffering.py", "synthesis.py", "technology.py"),
         **target,
         **versions,
     }
@@ -243,7 +237,7 @@ def synthesise(
     result = cache.load(key)
     if result is None:
         with tempfile.TemporaryDirectory(prefix="minimac-") as folder:
-            yosys = _Yosys(Path(folder), time.monotonic() + timeout_s)
+            yosys = Yosys(Path(folder), time.monotonic() + timeout_s)
             (Path(folder) / "design.v").write_text(verilog, encoding="utf-8")
             if isinstance(technology, Library):
                 result = _map_cells(yosys, top, keep, technology, clock_mhz)
@@ -263,10 +257,9 @@ def synthesise(
 
 
 @functools.cache
-def _code() -> str:
-    """Hash the code that results depend on, recipes included."""
-    names = ("buffering.py", "synthesis.py", "technology.py")
-    text = b"".join((Path(__file__).parent / name).read_bytes() for name in names)
+def source_digest(*modules: str) -> str:
+    """Hash the code that results depend on: modules of this package, recipes included."""
+    text = b"".join((Path(__file__).parent / name).read_bytes() for name in modules)
     return hashlib.sha256(text).hexdigest()
 
 
@@ -305,10 +298,26 @@ def _mapping(library: Library) -> list[str]:
     return ["read_rtlil {form}.il", mapped, "opt_clean -purge"]
 
 
-def _fpga_flow(family: Family, top: str, keep: Sequence[str], dsp: bool | None) -> list[str]:
+def fpga_flow(family: Family, top: str, keep: Sequence[str], dsp: bool | None) -> list[str]:
+    """Return the steps that map a design in ``design.v`` to a family.
+
+    Parameters
+    ----------
+    family : Family
+        The family.
+    top : str
+        Name of the top module.
+    keep : sequence of str
+        Modules that stay modules.
+    dsp : bool or None
+        Whether multiplier blocks are used; None for the habit of the family.
+    """
     use = family.dsp_by_default if dsp is None else dsp
     options = family.with_dsp if use else family.without_dsp
-    return [*_begin(top, keep), f"{family.synthesis} {options} -top {top}".replace("  ", " ")]
+    return [
+        *_begin(top, keep),
+        f"{family.synthesis} {options} -top {top}".replace("  ", " "),
+    ]
 
 
 class Mapped(NamedTuple):
@@ -333,7 +342,7 @@ class Mapped(NamedTuple):
 class _Mapper:
     """Maps one design by any recipe: the forms of its logic, in a folder with ``design.v``."""
 
-    def __init__(self, yosys: "_Yosys", top: str, keep: Sequence[str], library: Library) -> None:
+    def __init__(self, yosys: "Yosys", top: str, keep: Sequence[str], library: Library) -> None:
         self._yosys, self._top, self._library = yosys, top, library
         inverter = library.inverter
         load_ff = inverter.pins[inverter.inputs[0]].cap_ff + library.wire_ff_per_sink
@@ -360,7 +369,7 @@ class _Mapper:
 
 
 def _map_cells(
-    yosys: "_Yosys", top: str, keep: Sequence[str], library: Library, clock_mhz: float
+    yosys: "Yosys", top: str, keep: Sequence[str], library: Library, clock_mhz: float
 ) -> dict[str, Any]:
     """Map for area; if that misses the clock, in all other ways, and choose."""
     mapper = _Mapper(yosys, top, keep, library)
@@ -384,12 +393,12 @@ def smallest(netlists: Iterable[Mapped], period_ps: float) -> Mapped | None:
     return min(met, key=lambda netlist: netlist.area_um2, default=None)
 
 
-@dataclass(frozen=True)
-class _Yosys:
+class Yosys:
     """Runs of Yosys in one folder, each in a process of its own, until a common deadline."""
 
-    folder: Path
-    deadline_s: float
+    def __init__(self, folder: Path, deadline_s: float) -> None:
+        self.folder = folder
+        self._child = Child(folder, deadline_s)
 
     def netlist(self, script: Sequence[str]) -> dict[str, Any]:
         """Run commands that end in ``write_json netlist.json``; return the modules."""
@@ -397,30 +406,13 @@ class _Yosys:
         return _read(self.folder / "netlist.json")
 
     def run(self, script: Sequence[str]) -> None:
-        """Run commands. The process has a group of its own, so that ABC ends with it."""
-        left_s = self.deadline_s - time.monotonic()
-        with (self.folder / "log").open("w+", encoding="utf-8", errors="replace") as log:
-            child = subprocess.Popen(
-                [sys.executable, "-c", _CHILD],
-                stdin=subprocess.PIPE,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                cwd=self.folder,
-                env={**os.environ, "TMPDIR": str(self.folder)},
-                text=True,
-                start_new_session=True,
-            )
-            try:
-                child.communicate("\n".join(script), timeout=max(left_s, 0.01))
-            except subprocess.TimeoutExpired:
-                raise SynthesisError("synthesis took longer than its time limit") from None
-            finally:
-                if child.poll() is None:
-                    os.killpg(child.pid, signal.SIGKILL)
-                    child.wait()
-            if child.returncode:
-                log.seek(0)
-                raise SynthesisError(_reason(log.read(), child.returncode))
+        """Run commands."""
+        try:
+            self._child.run(_PROGRAM, text="\n".join(script))
+        except TimeUp:
+            raise SynthesisError("synthesis took longer than its time limit") from None
+        except ChildError as error:
+            raise SynthesisError(_reason(error.log, error.status)) from None
 
 
 def _reason(log: str, status: int) -> str:

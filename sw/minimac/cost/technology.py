@@ -4,8 +4,8 @@ Each technology is one file of facts in ``technologies/``; adding a file adds th
 """
 
 import functools
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from importlib.resources import files
 from typing import Any
 
@@ -14,14 +14,17 @@ from minimac.spec.errors import SpecError, nearest
 
 __all__ = [
     "Cell",
+    "Device",
     "Family",
     "FlipFlop",
     "Library",
     "Pin",
+    "Router",
     "Technology",
     "load_technology",
     "parse_technology",
     "technologies",
+    "technology_text",
 ]
 
 
@@ -198,6 +201,54 @@ class Library(Technology):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Device:
+    """A part of an FPGA family, and how nextpnr is asked for it.
+
+    Parameters
+    ----------
+    part : str
+        Its name, with package and speed grade.
+    options : sequence of str
+        Options of nextpnr.
+    files : mapping of str to str
+        Files that the options name: where pins are, say.
+    """
+
+    part: str
+    options: Sequence[str]
+    files: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Router:
+    """Place and route of a family by nextpnr.
+
+    Parameters
+    ----------
+    wheel : str
+        Package that brings nextpnr.
+    module, function : str
+        What of it to call.
+    device : Device
+        The part.
+    dsp_device : Device or None
+        The part for designs with multiplier blocks, if it is another.
+    finish : sequence of str
+        What Yosys is to do with the mapped netlist before nextpnr takes it.
+    untimed : sequence of str
+        Primitives through which nextpnr has no delays: with them, it has no figure.
+    """
+
+    wheel: str
+    module: str
+    function: str
+    device: Device
+    dsp_device: Device | None = None
+    finish: Sequence[str] = ()
+    untimed: Sequence[str] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
 class Family(Technology):
     """An FPGA family: how Yosys maps to it, and what each primitive counts as.
 
@@ -214,6 +265,8 @@ class Family(Technology):
     primitives : mapping of str to mapping of str to int
         For each primitive the resources it takes: ``luts``, ``ffs``, ``carries``, ``dsps``,
         ``brams``.
+    router : Router or None
+        Place and route, where there is an open tool.
 
     Examples
     --------
@@ -227,6 +280,7 @@ class Family(Technology):
     dsp_by_default: bool
     lut_inputs: int
     primitives: Mapping[str, Mapping[str, int]]
+    router: Router | None = None
 
 
 _SLEWS = "1, 1000"
@@ -331,7 +385,7 @@ def technologies() -> tuple[str, ...]:
     Examples
     --------
     >>> technologies()
-    ('asap7', 'ecp5', 'ice40', 'sg13g2', 'sky130', 'xc7')
+    ('asap7', 'ecp5', 'gowin', 'ice40', 'sg13g2', 'sky130', 'xc7')
     """
     folder = files("minimac.cost") / "technologies"
     found = (entry.name for entry in folder.iterdir())
@@ -352,15 +406,26 @@ def load_technology(name: str) -> Library | Family:
     >>> load_technology("sky13")
     Traceback (most recent call last):
         ...
-    minimac.spec.errors.SpecError: technology: must be one of asap7, ecp5, ice40, sg13g2, sky130,\
- xc7, not 'sky13'; did you mean 'sky130'?
+    minimac.spec.errors.SpecError: technology: must be one of asap7, ecp5, gowin, ice40,\
+ sg13g2, sky130, xc7, not 'sky13'; did you mean 'sky130'?
+    """
+    return parse_technology(technology_text(name))
+
+
+def technology_text(name: str) -> str:
+    """Return the file of facts of a technology; raise as :func:`load_technology` does.
+
+    Examples
+    --------
+    >>> technology_text("ice40").splitlines()[3]
+    'technology: ice40'
     """
     known = technologies()
     if name not in known:
         hint = nearest(str(name), known)
         raise SpecError(f"technology: must be one of {', '.join(known)}, not {name!r}{hint}")
     path = files("minimac.cost") / "technologies" / f"{name}.yaml"
-    return parse_technology(path.read_text(encoding="utf-8"))
+    return path.read_text(encoding="utf-8")
 
 
 def parse_technology(text: str) -> Library | Family:
@@ -378,7 +443,8 @@ def parse_technology(text: str) -> Library | Family:
     try:
         common = {key: tree.pop(key) for key in ("process", "source")}
         if "cells" not in tree:
-            return Family(name=name, text=text, **common, **tree)
+            router = _router(tree.pop("router")) if "router" in tree else None
+            return Family(name=name, text=text, router=router, **common, **tree)
         wire = tree.pop("wire")
         cells = {word: _cell(word, facts) for word, facts in tree.pop("cells").items()}
         library = Library(
@@ -399,6 +465,13 @@ def parse_technology(text: str) -> Library | Family:
             except ValueError as error:
                 raise SpecError(f"technology {name}: cell {cell.name}: {error}") from None
     return library
+
+
+def _router(facts: dict[str, Any]) -> Router:
+    devices: dict[str, Any] = {
+        key: Device(**facts.pop(key)) for key in ("device", "dsp_device") if key in facts
+    }
+    return Router(**devices, **facts)
 
 
 def _cell(name: str, facts: dict[str, Any]) -> Cell:

@@ -1,0 +1,332 @@
+"""Designs mapped, timed and run: how the figures of :mod:`minimac.cost.measurement` come about."""
+
+import re
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from statistics import median
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from minimac.cost.cache import Cache
+from minimac.cost.result import Cost, Part
+from minimac.cost.routing import Routed, RoutingError, place_and_route
+from minimac.cost.synthesis import Synthesis, synthesise
+from minimac.cost.technology import Cell, Family, Library
+from minimac.rtl import to_verilog
+from minimac.spec import BlockFormat, Design, FixedPoint, Format
+
+if TYPE_CHECKING:
+    from minimac.cost.activity import Activity
+    from minimac.cost.netlist import Netlist
+
+__all__ = ["evaluate"]
+
+Codes = NDArray[np.int64]
+Operands = Sequence[tuple[Codes, Codes]]
+
+_ASSUMPTIONS = (
+    "delay: linear in the load, worst arc of each output, ideal clock; wires have no resistance",
+    "load: pins, and wire_ff_per_sink for each pin",
+    "energy: internal energy and C V^2 / 2 for each change of a settled value, clock pins, leakage",
+    "energy: without glitches, clock tree and input ports",
+)
+
+#: Shape of the operands that are made up when none are given: M, K, N.
+_DEFAULT_SHAPE = (1024, 16, 32)
+
+
+def evaluate(
+    design: Design,
+    target: Library | Family,
+    operands: Operands | None,
+    *,
+    dsp: bool | None,
+    with_energy: bool,
+    with_glitches: bool,
+    seeds: Sequence[int],
+    timeout_s: float,
+    cache: Cache,
+    watch: Callable[[str], None] | None,
+    provenance: dict[str, Any],
+) -> Cost:
+    """Measure a design whose ``technology`` and ``clock_mhz`` are those of the figures.
+
+    Parameters
+    ----------
+    provenance : dict
+        What is known of the figures already; more is added.
+    """
+    verilog = to_verilog(design)
+    keep = _kept(verilog, design.name)
+    clock = design.clock_mhz
+    synthesis = synthesise(
+        verilog,
+        design.name,
+        target,
+        keep=keep,
+        clock_mhz=clock,
+        dsp=dsp,
+        timeout_s=timeout_s,
+        cache=cache,
+    )
+    provenance["flow"] = list(synthesis.flow)
+    common: dict[str, Any] = {
+        "name": design.name,
+        "technology": target.name,
+        "clock_mhz": float(clock),
+        "cell_types": dict(sorted(synthesis.total().items())),
+        "provenance": provenance,
+        "count": 1,
+    }
+    if isinstance(target, Family):
+        provenance["lut_inputs"] = target.lut_inputs
+        cost = _fpga(synthesis, target, common)
+        if not seeds:
+            return cost
+        options: dict[str, Any] = {"keep": keep, "dsp": dsp, "timeout_s": timeout_s}
+        try:
+            routed = place_and_route(
+                verilog, design.name, target, seeds=seeds, cache=cache, watch=watch, **options
+            )
+        except RoutingError as error:
+            return replace(cost, provenance={**provenance, "not_routed": str(error)})
+        return _with_clock(cost, routed)
+    cost, netlist = _asic(synthesis, target, clock, common)
+    if not with_energy or design.interface == "wishbone":
+        return cost
+    return _with_energy(cost, design, netlist, operands, with_glitches)
+
+
+def _with_clock(cost: Cost, routed: Sequence[Routed]) -> Cost:
+    """Add what place and route found; the path is that of the seed nearest the median."""
+    clocks = [found.fmax_mhz for found in routed]
+    middle = median(clocks)
+    nearest = min(routed, key=lambda found: abs(found.fmax_mhz - middle))
+    routing = {
+        "part": routed[0].part,
+        "fmax_mhz_by_seed": {str(found.seed): found.fmax_mhz for found in routed},
+        "used_with_registers_around": dict(nearest.used),
+        "nextpnr": routed[0].version,
+    }
+    return replace(
+        cost,
+        delay_ps=1e6 / middle,
+        fmax_mhz=middle,
+        fmax_range_mhz=(min(clocks), max(clocks)),
+        meets_clock=middle >= cost.clock_mhz,
+        critical_path=nearest.path,
+        provenance={**cost.provenance, "routing": routing},
+    )
+
+
+_SUFFIXES = {"element": "_element", "foot": "_foot"}
+
+
+def _kept(verilog: str, top: str) -> list[str]:
+    """Return the modules that stay modules: elements, feet and what these consist of."""
+    modules = re.findall(r"^module (\w+)", verilog, re.MULTILINE)
+    return [name for name in modules if name != top and _part_of(name, top) != "edge"]
+
+
+def _part_of(module: str, top: str) -> str:
+    """Say which part a module of a design belongs to."""
+    for part, suffix in _SUFFIXES.items():
+        if f"{module}_".startswith(f"{top}{suffix}_"):
+            return part
+    return "edge"
+
+
+def _whole_part(module: str, top: str) -> str:
+    """Say which part a module is the whole of, if any: what is inside of one is counted with it."""
+    part = _part_of(module, top)
+    return part if part == "edge" or module == top + _SUFFIXES[part] else ""
+
+
+def _fpga(synthesis: Synthesis, family: Family, common: dict[str, Any]) -> Cost:
+    resources = ("luts", "ffs", "dsps", "carries", "brams")
+    sums: dict[str, Counter[str]] = {part: Counter() for part in (*_SUFFIXES, "edge")}
+    counts: Counter[str] = Counter()
+    for module, times in synthesis.instances().items():
+        part = _part_of(module, synthesis.top)
+        counts[_whole_part(module, synthesis.top)] += times
+        for kind, number in synthesis.cells(module).items():
+            for resource, each in family.primitives[kind].items():
+                sums[part][resource] += times * number * each
+    parts = {
+        part: Part(count=counts[part], **{name: taken[name] for name in resources})
+        for part, taken in sums.items()
+        if counts[part]
+    }
+    total: dict[str, Any] = {r: sum(taken[r] for taken in sums.values()) for r in resources}
+    return Cost(**common, **total, parts=parts)
+
+
+def _asic(
+    synthesis: Synthesis, library: Library, clock_mhz: float, common: dict[str, Any]
+) -> tuple[Cost, "Netlist"]:
+    from minimac.cost.netlist import flatten
+    from minimac.cost.timing import analyse
+
+    netlist = flatten(synthesis.modules, synthesis.top, library)
+    timing = analyse(netlist)
+    provenance = common["provenance"]
+    provenance["recipe"] = synthesis.recipe
+    provenance["corner"] = library.corner
+    provenance["wire_ff_per_sink"] = library.wire_ff_per_sink
+    provenance["assumptions"] = list(_ASSUMPTIONS)
+    scope_parts = _scope_parts(netlist)
+    names = [*_SUFFIXES, "edge"]
+    part_number = np.array([names.index(part) for part in scope_parts])[netlist.scope]
+
+    def by_part(fact: Callable[[Cell], float]) -> dict[str, float]:
+        per_kind = np.array([fact(cell) for cell in netlist.cells], dtype=np.float64)
+        sums = np.bincount(part_number, weights=per_kind[netlist.kinds], minlength=len(names))
+        return {name: float(value) for name, value in zip(names, sums, strict=True)}
+
+    area = by_part(lambda cell: cell.area_um2)
+    cells = by_part(lambda cell: 1)
+    registers = by_part(lambda cell: cell.ff is not None)
+    leakage = by_part(lambda cell: cell.leakage_nw / 1000)
+    counts = Counter(_whole_part(scope.module, synthesis.top) for scope in netlist.scopes)
+    parts = {
+        name: Part(
+            count=counts[name],
+            area_um2=area[name],
+            cells=int(cells[name]),
+            registers=int(registers[name]),
+            leakage_uw=leakage[name],
+        )
+        for name in names
+        if counts[name]
+    }
+    cost = Cost(
+        **common,
+        area_um2=sum(area.values()),
+        cells=int(sum(cells.values())),
+        registers=int(sum(registers.values())),
+        leakage_uw=sum(leakage.values()),
+        delay_ps=timing.delay_ps,
+        fmax_mhz=1e6 / timing.delay_ps if timing.delay_ps else None,
+        meets_clock=timing.delay_ps <= 1e6 / clock_mhz,
+        delay_by_kind_ps=timing.by_kind_ps,
+        critical_path=tuple(step._asdict() for step in timing.path),
+        parts=parts,
+    )
+    return cost, netlist
+
+
+def _scope_parts(netlist: "Netlist") -> list[str]:
+    """Say which part each instance of a module belongs to: its own, or that of what it is in."""
+    parts: dict[str, str] = {}
+    for path, module in netlist.scopes:
+        own = _part_of(module, netlist.scopes[0].module)
+        outer = parts.get(path.rpartition(".")[0], "edge") if path else "edge"
+        parts[path] = outer if own == "edge" else own
+    return list(parts.values())
+
+
+def _with_energy(
+    cost: Cost,
+    design: Design,
+    netlist: "Netlist",
+    operands: Operands | None,
+    with_glitches: bool,
+) -> Cost:
+    from minimac.bench.traffic import LANES
+    from minimac.cost.activity import energy
+
+    products = [_made_up(design)] if operands is None else operands
+    activity, macs = _activity(design, netlist, products, glitches=False)
+    spent = energy(netlist, activity, clock_mhz=cost.clock_mhz)
+    per_mac = 1 / macs / 1000  # fJ in all lanes to pJ for a MAC of all lanes
+    by_part = dict.fromkeys([*_SUFFIXES, "edge"], 0.0)
+    for part, scope_fj in zip(_scope_parts(netlist), spent.by_scope_fj.values(), strict=True):
+        by_part[part] += scope_fj * per_mac
+    glitches = None
+    if with_glitches:
+        shaken, _ = _activity(design, netlist, products, glitches=True)
+        total_fj = energy(netlist, shaken, clock_mhz=cost.clock_mhz).total_fj
+        glitches = (total_fj - spent.total_fj) * per_mac
+    stimulus = {
+        "operands": "normally distributed, seed 0" if operands is None else "given",
+        "shapes_mkn": [
+            "x".join(map(str, (*_codes(a).shape, _codes(b).shape[1]))) for a, b in products
+        ],
+        "macs": round(macs),
+        "cycles": activity.cycles,
+        "macs_per_cycle": macs / LANES / activity.cycles,
+    }
+    return replace(
+        cost,
+        energy_pj_per_mac=spent.total_fj * per_mac,
+        energy_glitches_pj_per_mac=glitches,
+        energy_split_pj_per_mac={
+            "internal": spent.internal_fj * per_mac,
+            "load": spent.load_fj * per_mac,
+            "clock": spent.clock_fj * per_mac,
+            "leakage": spent.leakage_fj * per_mac,
+        },
+        parts={
+            name: replace(part, energy_pj_per_mac=by_part[name])
+            for name, part in cost.parts.items()
+        },
+        provenance={**cost.provenance, "stimulus": stimulus},
+    )
+
+
+def _activity(
+    design: Design, netlist: "Netlist", products: Operands, *, glitches: bool
+) -> tuple["Activity", float]:
+    """Run matrix products on a netlist; return what its nets did, and the MACs of all lanes.
+
+    Lanes that are not in use repeat others, which counts on both sides: as activity and as MACs.
+    """
+    from minimac.bench.traffic import LANES, waveforms
+    from minimac.cost.activity import Activity, simulate
+
+    toggles = np.zeros(netlist.nets, np.int64)
+    cycles, periods, macs = 0, 0, 0.0
+    for a, b in products:
+        runs = waveforms(design, a, b)
+        wave = next(runs)
+        while True:
+            did = simulate(netlist, wave.inputs, glitches=glitches)
+            toggles += did.toggles
+            cycles += did.cycles
+            periods += did.periods
+            macs += wave.macs * LANES / wave.lanes
+            try:
+                # Partial sums that the netlist itself returned go back in with the next pass.
+                wave = runs.send(did.outputs)
+            except StopIteration:
+                break
+    return Activity(toggles=toggles, outputs={}, cycles=cycles, periods=periods), macs
+
+
+def _made_up(design: Design) -> tuple[Codes, Codes]:
+    """Draw operands: three standard deviations fill a fixed-point format, one is 1 in others."""
+    from minimac.model import encode, quantize_blocks
+
+    rng = np.random.default_rng(0)
+    m, k, n = _DEFAULT_SHAPE
+
+    def codes(fmt: Format, shape: tuple[int, int], axis: int = 1) -> Any:
+        values = rng.normal(size=shape)
+        if isinstance(fmt, BlockFormat):
+            return quantize_blocks(replace(fmt, tensor_scale=None), values, axis)
+        if isinstance(fmt, FixedPoint):
+            values *= fmt.max_lsbs * 2.0**fmt.lsb_exp / 3
+        return np.asarray(encode(fmt, values if fmt.signed else np.abs(values)), dtype=np.int64)
+
+    if design.b is None:  # a unit of one operand, which looks at no others
+        return codes(design.a, (m, k)), np.zeros((k, 1), np.int64)
+    return codes(design.a, (m, k)), codes(design.b, (k, n), 0)
+
+
+def _codes(operand: Any) -> Codes:
+    """Return the codes of an operand, those of the elements if it is in blocks."""
+    codes: Codes = getattr(operand, "elements", operand)
+    return codes

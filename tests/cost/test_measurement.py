@@ -1,11 +1,15 @@
 """Tests of :mod:`minimac.cost.measurement`."""
 
 import json
+import subprocess
+import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
+import yaml
 
-from minimac.cost import measure
+from minimac.cost import Cache, measure, measurement
 from minimac.spec import SpecError, load_design
 
 
@@ -73,3 +77,69 @@ def test_operands_matter(design, cache):
 def test_unknown_technology(design):
     with pytest.raises(SpecError, match="not 'sky310'; did you mean 'sky130'"):
         measure(design, "sky310")
+
+
+WARM = """
+import sys
+from minimac.cli import main
+assert main(["cost", sys.argv[1], "--technology", "ice40", "--no-route"]) == 0
+heavy = {"amaranth", "numba", "numpy", "pandas", "pyosys", "scipy"} & set(sys.modules)
+sys.exit(f"imported {heavy}" if heavy else 0)
+"""
+
+
+def test_a_known_cost_needs_no_tools(design, cache, tmp_path, monkeypatch):
+    path = tmp_path / "little.yaml"
+    path.write_text(yaml.safe_dump(design.as_dict()))
+    monkeypatch.setenv("MINIMAC_CACHE", str(cache.folder))
+    cold, warm = (
+        subprocess.run([sys.executable, "-c", WARM, str(path)], capture_output=True, text=True)
+        for _ in range(2)
+    )
+    assert "imported" in cold.stderr
+    assert (warm.returncode, warm.stdout) == (0, cold.stdout)
+    assert warm.stdout.startswith("metric")
+
+
+def test_all_that_a_cost_follows_from(design, tmp_path, monkeypatch):
+    """Each of these has an entry of its own; the same again has the same one."""
+    asked = []
+
+    class Asked(Cache):
+        def load(self, key):
+            asked.append(self.path(key))
+            raise LookupError
+
+    def ask(cost_of=design, technology="ice40", operands=None, **options):
+        with pytest.raises(LookupError):
+            measure(cost_of, technology, operands, cache=Asked(tmp_path), **options)
+
+    codes = np.arange(12) % 4
+    ask()
+    ask(replace(design, pipeline=1))
+    ask(clock_mhz=101)
+    ask(technology="ecp5")
+    ask(operands=[(codes.reshape(6, 2), codes.reshape(2, 6))])
+    ask(operands=[(codes.reshape(3, 4), codes.reshape(4, 3))])
+    ask(operands=[(codes.reshape(6, 2) + 1, codes.reshape(2, 6))])
+    ask(dsp=True)
+    ask(with_glitches=True)
+    ask(with_energy=False)
+    ask(seeds=[1])
+    monkeypatch.setattr(measurement, "_sources_digest", lambda: "other code")
+    ask()
+    monkeypatch.setattr(measurement, "_version", lambda package: "2")
+    ask()
+    assert len(set(asked)) == len(asked) == 13
+    ask()
+    assert asked[-1] == asked[-2]
+
+
+def test_a_damaged_cost_is_measured_again(design, cache, capsys):
+    first = measure(design, "ice40", cache=cache)
+    for entry in cache.folder.rglob("*.z"):
+        entry.write_bytes(entry.read_bytes()[:-1])
+    assert measure(design, "ice40", cache=cache) == first
+    assert capsys.readouterr().err.count("damaged; the result is computed anew") == 2
+    assert measure(design, "ice40", cache=cache) == first
+    assert capsys.readouterr().err == ""

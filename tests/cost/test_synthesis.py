@@ -99,10 +99,13 @@ class Stub:
 
     def __init__(self, *_): ...
 
-    def map(self, name, clock_mhz, share=1.0):
-        """Map nothing, in a share of the time."""
-        area, delay = self.figures.get(name, (9.0, 3000.0))
-        return module.Mapped(name, {}, area, delay * share)
+    def map(self, shares, clock_mhz):
+        """Map nothing, in shares of the time."""
+        found = {name: self.figures.get(name, (9.0, 3000.0)) for name in shares}
+        return [
+            module.Mapped(name, {}, area, delay * shares[name])
+            for name, (area, delay) in found.items()
+        ]
 
 
 @pytest.mark.parametrize(

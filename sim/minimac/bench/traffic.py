@@ -312,6 +312,26 @@ class _Tape:
         for port, words in now.items():
             self._cycles[port].append(words)
 
+    def transfers(self, **fields: Codes) -> None:
+        """Add cycles with a transfer on ``i`` each: for each field, its code by cycle and lane."""
+        count = len(next(iter(fields.values())))
+        for port, on in self._controls(False, {"i": None}).items():
+            word = np.full(1, np.uint64(0xFFFF_FFFF_FFFF_FFFF * on))
+            self._cycles[port] += [word] * count
+        told = self._told["streams"]["i"]["fields"]
+        driven = {
+            field["port"]: np.repeat(self._cycles[field["port"]][-1][None], count, axis=0)
+            for field in told.values()
+        }
+        for name, codes in fields.items():
+            field = told[name]
+            low = field["lowest_bit"]
+            driven[field["port"]][:, low : low + field["width"]] = _words(codes, field["width"])
+        for port, words in driven.items():
+            self._cycles[port] += list(words)
+        for column in self._cycles.values():  # other buses keep their values
+            column += [column[-1]] * (len(self._cycles[next(iter(driven))]) - len(column))
+
     def _controls(self, reset: bool, payloads: Mapping[str, Any]) -> dict[str, bool]:
         """Whether reset, clock enable, valid and ready are high, by their ports."""
         on = {}
@@ -348,6 +368,17 @@ def _transpose(values: list[int], width: int) -> Words:
     bits = np.unpackbits(raw.reshape(64, size), axis=1, bitorder="little")[:, :width]
     lanes = np.ascontiguousarray(np.packbits(bits.T.copy(), axis=1, bitorder="little"))
     return lanes.view(np.uint64)[:, 0]
+
+
+def _words(codes: Codes, width: int) -> Words:
+    """Turn codes by cycle and lane into words of lanes, by cycle and bit; lanes repeat up to 64."""
+    lanes, places = np.arange(64) % codes.shape[1], np.arange(width)[:, None]
+    found = np.empty((len(codes), width), np.uint64)
+    for first in range(0, len(codes), 1024):
+        some = codes[first : first + 1024, None, lanes] >> places & 1
+        packed = np.packbits(some.astype(np.uint8), axis=2, bitorder="little")
+        found[first : first + 1024] = np.ascontiguousarray(packed).view(np.uint64)[:, :, 0]
+    return found
 
 
 def _array_waveforms(
@@ -444,9 +475,10 @@ def _mac_waveform(design: Design, a: Codes, b: Codes) -> Waveform:
     tape = _Tape(design, len(shares))
     k, n = b.shape
     for share in shares.T:
-        for column, term in np.ndindex(n, k):
-            y, last = b[term, column], term == k - 1
-            tape.cycle(i=[tape.packer.pack("i", a=a[row, term], b=y, last=last) for row in share])
+        # Column by column, and in each of them term by term.
+        weights = np.repeat(b.T.reshape(-1, 1), len(share), axis=1)
+        last = np.repeat((np.arange(n * k) % k == k - 1)[:, None], len(share), axis=1)
+        tape.transfers(a=np.tile(a[share].T, (n, 1)), b=weights, last=last.astype(np.int64))
     for _ in range(plan(design).latency):
         tape.cycle()
     return tape.waveform(shares.size * k * n)

@@ -1,10 +1,12 @@
 """Results on disk by the content they follow from, since synthesis takes seconds."""
 
+import contextlib
 import hashlib
 import json
 import os
 import sys
 import tempfile
+import time
 import zlib
 from pathlib import Path
 from typing import Any
@@ -16,7 +18,8 @@ class Cache:
     """A folder of results, each under the hash of everything that it follows from.
 
     Entries are written under another name first and then renamed, so that several processes may
-    share the folder. Each carries a checksum; one that does not match is as good as none.
+    share the folder, and one that is killed leaves it sound. Each carries a checksum; one that does
+    not match is as good as none.
 
     Parameters
     ----------
@@ -46,23 +49,25 @@ class Cache:
         """Return the result for ``key``, or None if there is none that can be read."""
         path = self.path(key)
         try:
-            checksum, packed = path.read_bytes().split(b"\n", 1)
-        except FileNotFoundError:
+            checksum, _, packed = path.read_bytes().partition(b"\n")
+        except (FileNotFoundError, NotADirectoryError):
             return None
-        except (OSError, ValueError):
-            checksum, packed = b"", b""
+        except OSError as error:
+            _warn(f"{path}: cannot be read ({error.strerror}); the result is computed anew")
+            return None
         if hashlib.sha256(packed).hexdigest().encode() != checksum:
-            print(f"warning: {path}: damaged; the result is computed anew", file=sys.stderr)
+            _warn(f"{path}: damaged; the result is computed anew")
             return None
         return json.loads(zlib.decompress(packed))
 
     def store(self, key: dict[str, Any], result: Any) -> None:
-        """Keep a result. If the folder cannot be written, say so on stderr and go on."""
+        """Keep a result. If the folder cannot be written, say so on stderr, once, and go on."""
         path = self.path(key)
         packed = zlib.compress(json.dumps(result, separators=(",", ":")).encode(), 1)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            handle, name = tempfile.mkstemp(dir=path.parent)
+            _sweep(path.parent)
+            handle, name = tempfile.mkstemp(suffix=_PART, dir=path.parent)
             try:
                 with os.fdopen(handle, "wb") as file:
                     file.write(hashlib.sha256(packed).hexdigest().encode() + b"\n" + packed)
@@ -71,4 +76,25 @@ class Cache:
                 os.unlink(name)
                 raise
         except OSError as error:
-            print(f"warning: {path}: cannot be written: {error.strerror}", file=sys.stderr)
+            if self.folder not in _refused:
+                _refused.add(self.folder)
+                _warn(f"{self.folder}: results cannot be kept: {error.strerror}")
+
+
+#: What an entry is called until it is complete, and for how long nobody else removes it, in s.
+_PART, _PART_S = ".part", 24 * 3600.0
+
+#: Folders that were found to take nothing.
+_refused: set[Path] = set()
+
+
+def _warn(said: str) -> None:
+    print(f"warning: {said}", file=sys.stderr)
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what processes left that were killed while they wrote."""
+    for part in folder.glob(f"*{_PART}"):
+        with contextlib.suppress(OSError):
+            if time.time() - part.stat().st_mtime > _PART_S:
+                part.unlink()

@@ -31,25 +31,30 @@ class TimeUp(RuntimeError):
     """A tool took longer than it may."""
 
 
+#: How long to wait before asking again whether a process has ended, in s.
+_POLL_S = 0.005
+
+
 @dataclass(frozen=True)
 class Child:
-    """Runs of Python programs in one folder, each in a process of its own.
+    """Runs of a Python program in one folder, each in a process of its own.
 
     Parameters
     ----------
+    program : str
+        The program.
     folder : Path
-        Their working folder, and where they put temporary files.
+        Its working folder, and where it puts temporary files.
     deadline_s : float
-        When all of them must have ended, by ``time.monotonic``.
+        When all runs must have ended, by ``time.monotonic``.
     """
 
+    program: str
     folder: Path
     deadline_s: float
 
-    def run(self, program: str, arguments: Sequence[str] = (), text: str = "") -> str:
-        """Run a program on some input; return what it printed.
-
-        It has a group of its own, so that what it starts ends with it.
+    def run(self, text: str = "", arguments: Sequence[str] = ()) -> str:
+        """Run the program on some input; return what it printed.
 
         Raises
         ------
@@ -58,28 +63,50 @@ class Child:
         TimeUp
             If the deadline is over.
         """
-        left_s = self.deadline_s - time.monotonic()
-        with (self.folder / "log").open("w+", encoding="utf-8", errors="replace") as log:
-            child = subprocess.Popen(
-                [sys.executable, "-c", _TIED + program, *arguments],
-                stdin=subprocess.PIPE,
+        (said,) = self.run_all([text], arguments)
+        return said
+
+    def run_all(self, texts: Sequence[str], arguments: Sequence[str] = ()) -> list[str]:
+        """Run the program on each of some inputs, on as many processors as there are.
+
+        Each process has a group of its own, so that what it starts ends with it.
+        """
+        running: dict[int, subprocess.Popen[bytes]] = {}
+        said: dict[int, str] = {}
+        waiting = list(enumerate(texts))
+        try:
+            while waiting or running:
+                if waiting and len(running) < len(os.sched_getaffinity(0)):
+                    number, text = waiting.pop(0)
+                    running[number] = self._start(number, text, arguments)
+                    continue
+                for number in [n for n, child in running.items() if child.poll() is not None]:
+                    status = running.pop(number).returncode
+                    said[number] = self._log(number).read_text("utf-8", errors="replace")
+                    if status:
+                        raise ChildError(status, said[number])
+                if time.monotonic() > self.deadline_s:
+                    raise TimeUp
+                time.sleep(_POLL_S)
+        finally:
+            for child in running.values():
+                os.killpg(child.pid, signal.SIGKILL)
+                child.wait()
+        return [said[number] for number in range(len(texts))]
+
+    def _log(self, number: int) -> Path:
+        return self.folder / f"log{number}"
+
+    def _start(self, number: int, text: str, arguments: Sequence[str]) -> "subprocess.Popen[bytes]":
+        given = self.folder / f"input{number}"
+        given.write_text(text, encoding="utf-8")
+        with given.open("rb") as source, self._log(number).open("wb") as log:
+            return subprocess.Popen(
+                [sys.executable, "-c", _TIED + self.program, *arguments],
+                stdin=source,
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 cwd=self.folder,
                 env={**os.environ, "TMPDIR": str(self.folder)},
-                text=True,
                 start_new_session=True,
             )
-            try:
-                child.communicate(text, timeout=max(left_s, 0.01))
-            except subprocess.TimeoutExpired:
-                raise TimeUp from None
-            finally:
-                if child.poll() is None:
-                    os.killpg(child.pid, signal.SIGKILL)
-                    child.wait()
-            log.seek(0)
-            said = log.read()
-        if child.returncode:
-            raise ChildError(child.returncode, said)
-        return said

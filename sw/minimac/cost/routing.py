@@ -137,7 +137,7 @@ def place_and_route(
                 if not (folder / "netlist.json").exists():
                     (folder / "design.v").write_text(verilog + around, encoding="utf-8")
                     Yosys(folder, deadline_s).run(steps)
-                tree = _route(Child(folder, deadline_s), router, device, f"{top}_placed", seed)
+                tree = _route(folder, deadline_s, router, device, f"{top}_placed", seed)
                 cache.store({**key, "seed": seed}, tree)
                 if watch:
                     taken_s = time.monotonic() - begun_s
@@ -196,14 +196,16 @@ def _registers_around(top: str, ports: dict[str, Any]) -> str:
     return "\n".join([*lines, f"  assign o = level{level};", "endmodule", ""])
 
 
-def _route(child: Child, router: Router, device: Device, top: str, seed: int) -> dict[str, Any]:
+def _route(
+    folder: Path, deadline_s: float, router: Router, device: Device, top: str, seed: int
+) -> dict[str, Any]:
     for name, text in device.files.items():
-        (child.folder / name).write_text(text, encoding="utf-8")
+        (folder / name).write_text(text, encoding="utf-8")
     program = f"import {router.module} as p\nsys.exit(p.{router.function}(sys.argv[1:]))\n"
     options = ["--json", "netlist.json", "--report", "report.json", "--top", top]
     options += ["--timing-allow-fail", "--freq", "100", "--seed", str(seed), *device.options]
     try:
-        child.run(program, options)
+        Child(program, folder, deadline_s).run(arguments=options)
     except TimeUp:
         raise RoutingError(f"place and route in {device.part} took longer than its limit") from None
     except ChildError as error:
@@ -212,7 +214,7 @@ def _route(child: Child, router: Router, device: Device, top: str, seed: int) ->
         # Names of cells can be of any length.
         said = re.sub(r"cell '[^']*'", "a cell", said.removeprefix("ERROR: ").strip())
         raise RoutingError(f"does not go into {device.part}: {said}") from None
-    report = json.loads((child.folder / "report.json").read_text(encoding="utf-8"))
+    report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
     if len(report["fmax"]) != 1:
         raise RoutingError(f"nextpnr found {len(report['fmax'])} clocks in {top}, not one")
     (clock,) = report["fmax"].values()

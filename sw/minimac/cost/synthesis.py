@@ -242,7 +242,7 @@ def synthesise(
             if isinstance(technology, Library):
                 result = _map_cells(yosys, top, keep, technology, clock_mhz)
             else:
-                modules = yosys.netlist([*flow, "write_json netlist.json"])
+                modules = yosys.netlist(flow)
                 _check_mapped(modules, technology)
                 result = {"recipe": "", "modules": modules}
         cache.store(key, result)
@@ -351,20 +351,26 @@ class _Mapper:
         (yosys.folder / "cells.lib").write_text(library.liberty(), encoding="utf-8")
         yosys.run(_front(top, keep))
 
-    def map(self, name: str, clock_mhz: float, share: float = 1.0) -> Mapped:
-        """Map by the recipe of this name, asked for a share of the time that logic may take."""
+    def map(self, shares: Mapping[str, float], clock_mhz: float) -> list[Mapped]:
+        """Map by recipes, each asked for a share of the time that logic may take."""
+        scripts = []
+        for name, share in shares.items():
+            recipe = RECIPES[name]
+            script = self._yosys.folder / f"{name}.abc"
+            asked_ps = share * _logic_ps(self._library, clock_mhz)
+            script.write_text(recipe.commands(asked_ps), encoding="utf-8")
+            steps = _mapping(self._library)
+            scripts.append([step.format(recipe=name, form=recipe.form) for step in steps])
+        netlists = self._yosys.netlists(scripts)
+        return [self._finish(name, modules) for name, modules in zip(shares, netlists)]
+
+    def _finish(self, name: str, modules: dict[str, Any]) -> Mapped:
         from minimac.cost.netlist import flatten
         from minimac.cost.timing import analyse
 
-        recipe, library = RECIPES[name], self._library
-        script = self._yosys.folder / f"{name}.abc"
-        asked_ps = share * _logic_ps(library, clock_mhz)
-        script.write_text(recipe.commands(asked_ps), encoding="utf-8")
-        steps = [step.format(recipe=name, form=recipe.form) for step in _mapping(library)]
-        modules = self._yosys.netlist([*steps, "write_json netlist.json"])
-        _check_mapped(modules, library)
-        add_buffers(modules, self._top, library)
-        netlist = flatten(modules, self._top, library)
+        _check_mapped(modules, self._library)
+        add_buffers(modules, self._top, self._library)
+        netlist = flatten(modules, self._top, self._library)
         return Mapped(name, modules, netlist.area_um2, analyse(netlist).delay_ps)
 
 
@@ -375,14 +381,17 @@ def _map_cells(
     mapper = _Mapper(yosys, top, keep, library)
     period_ps = 1e6 / clock_mhz
     for_area, *others = RECIPES
-    best = smallest([mapper.map(for_area, clock_mhz)], period_ps)
+    best = smallest(mapper.map({for_area: 1.0}, clock_mhz), period_ps)
     if best is None:
-        tried = [mapper.map(name, clock_mhz) for name in others]
+        tried = mapper.map(dict.fromkeys(others, 1.0), clock_mhz)
         found = smallest(tried, period_ps)
-        for near in [x for x in tried if period_ps < x.delay_ps <= _NEAR * period_ps]:
-            if found is None or near.area_um2 < found.area_um2:
-                share = _MORE * period_ps / near.delay_ps
-                tried.append(mapper.map(near.recipe, clock_mhz, share))
+        near = {
+            x.recipe: _MORE * period_ps / x.delay_ps
+            for x in tried
+            if period_ps < x.delay_ps <= _NEAR * period_ps
+            and (found is None or x.area_um2 < found.area_um2)
+        }
+        tried += mapper.map(near, clock_mhz)
         best = smallest(tried, period_ps) or min(tried, key=lambda mapped: mapped.delay_ps)
     return {"recipe": best.recipe, "modules": best.modules}
 
@@ -398,17 +407,23 @@ class Yosys:
 
     def __init__(self, folder: Path, deadline_s: float) -> None:
         self.folder = folder
-        self._child = Child(folder, deadline_s)
+        self._child = Child(_PROGRAM, folder, deadline_s)
 
     def netlist(self, script: Sequence[str]) -> dict[str, Any]:
-        """Run commands that end in ``write_json netlist.json``; return the modules."""
-        self.run(script)
-        return _read(self.folder / "netlist.json")
+        """Run commands that make a netlist; return its modules."""
+        (modules,) = self.netlists([script])
+        return modules
 
-    def run(self, script: Sequence[str]) -> None:
-        """Run commands."""
+    def netlists(self, scripts: Sequence[Sequence[str]]) -> list[dict[str, Any]]:
+        """Run scripts that make a netlist each, at once; return their modules."""
+        paths = [self.folder / f"netlist{n}.json" for n in range(len(scripts))]
+        self.run(*([*script, f"write_json {path.name}"] for script, path in zip(scripts, paths)))
+        return [_read(path) for path in paths]
+
+    def run(self, *scripts: Sequence[str]) -> None:
+        """Run scripts, sequences of commands, at once."""
         try:
-            self._child.run(_PROGRAM, text="\n".join(script))
+            self._child.run_all(["\n".join(script) for script in scripts])
         except TimeUp:
             raise SynthesisError("synthesis took longer than its time limit") from None
         except ChildError as error:

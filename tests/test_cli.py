@@ -831,6 +831,18 @@ def test_unknown_technology(wrong, measured):
     assert message.endswith(", not 'sky31'; did you mean 'sky130'?")
 
 
+def test_a_liberty_file(wrong, measured):
+    assert main(["cost", INT8, "--technology", "my/cells.lib"]) == 0  # measured by a stand-in
+    assert main(["cost", INT8, "--set", "technology=cells.lib.gz"]) == 0
+
+
+def test_wrong_liberty_files(wrong):
+    assert wrong("cost", INT8, "--technology", "no.lib") == "no.lib: No such file or directory"
+    Path("text.lib").write_text("hello")
+    message = wrong("cost", INT8, "--technology", "text.lib")
+    assert message == "text.lib: line 1: must be a Liberty file: library(name) { ... }"
+
+
 def test_a_synthesis_that_fails(capsys, monkeypatch):
     from minimac.cost import SynthesisError
 

@@ -543,15 +543,21 @@ def _load(path: Path, changes: Sequence[str] | None = None) -> Design:
 def _load_buildable(path: Path, changes: Sequence[str] | None = None) -> Design:
     """Read a design that is to become a circuit; some have only a model."""
     design = _load(path, changes)
-    from minimac.cost import technologies
     from minimac.rtl import describe
 
     try:
         describe(design)
-        _one_of("technology:", design.technology, technologies())
+        _check_technology("technology:", design.technology)
     except SpecError as error:
         raise SpecError(f"{path}: {error}") from None
     return design
+
+
+def _check_technology(key: str, name: str) -> None:
+    from minimac.cost import is_liberty, technologies
+
+    if not is_liberty(name):
+        _one_of(key, name, technologies())
 
 
 def _change(tree: dict[str, Any], change: str) -> None:
@@ -687,12 +693,12 @@ def cost(
     changes: Changes = None,
 ) -> None:
     """State area, delay and energy of a design, or its resources and its clock on an FPGA."""
-    from minimac.cost import SynthesisError, measure, technologies
+    from minimac.cost import SynthesisError, measure
 
     loaded = _load(design, changes)
     chosen = technology or loaded.technology
     key = "--technology" if technology else f"{design}: technology:"
-    _one_of(key, chosen, technologies())
+    _check_technology(key, chosen)
     codes = None if operands is None else [_read_operands(operands, loaded)]
     try:
         found = measure(
@@ -707,7 +713,8 @@ def cost(
         _fail(str(error))
         return
     except SpecError as error:
-        raise SpecError(f"{design}: {error}") from None
+        of_file = str(error).startswith(f"{chosen}: ")
+        raise SpecError(str(error) if of_file else f"{design}: {error}") from None
     if as_json:
         print(json.dumps(found, indent=2, default=str))
     else:

@@ -6,7 +6,7 @@ import pytest
 from minimac.bench.traffic import LANES
 from minimac.cost.activity import energy, simulate
 from minimac.cost.boolean import truth_table
-from minimac.cost.netlist import NetlistError, flatten
+from minimac.cost.netlist import flatten
 from minimac.cost.synthesis import synthesise
 from minimac.cost.technology import load_technology
 
@@ -145,10 +145,13 @@ def test_wrong_stimulus(sky130, sketch):
         energy(netlist, simulate(netlist, {"a": word}), clock_mhz=0)
 
 
-def test_asynchronous_clear_must_be_tied_off(sketch):
+def test_asynchronous_clear(sketch):
+    """It clears the state, whatever comes in, and does nothing when it is over."""
     library = load_technology("sg13g2")
     top = sketch().port("input", "clk").port("input", "r").port("output", "q")
-    top.cell("f", "sg13g2_dfrbpq_1", CLK="clk", D="q", RESET_B="r", Q="q")
+    top.cell("f", "sg13g2_dfrbpq_1", CLK="clk", D="1", RESET_B="r", Q="q")
     netlist = flatten({"top": top.tree}, "top", library)
-    with pytest.raises(NetlistError, match="f must have its asynchronous clear tied off"):
-        simulate(netlist, {"r": np.zeros((1, 1), dtype=np.uint64)})
+    ones = ~np.uint64(0)
+    release = np.array([[ones], [ones], [0], [0], [ones], [ones]], dtype=np.uint64)
+    out = simulate(netlist, {"r": release}).outputs["q"][:, 0]
+    assert out.tolist() == [0, ones, ones, 0, 0, ones]

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import yaml
 
-from minimac.cost import Cache, measure, measurement
+from minimac.cost import Cache, load_technology, measure, measurement
 from minimac.spec import SpecError, load_design
 
 
@@ -55,6 +55,32 @@ def test_standard_cells(design, cache):
     assert provenance["stimulus"]["macs"] == 128 * 4 * 2 * 64
     assert provenance["versions"]["pyosys"]
     assert "luts" not in found
+
+
+def test_asynchronous_reset(design, cache):
+    """Where a library has such flip-flops."""
+    asynchronous = replace(design, reset="async")
+    with pytest.raises(SpecError, match=r"^reset: sky130 has no flip-flop with an asynchronous"):
+        measure(asynchronous, "sky130", cache=cache)
+    plain, cleared = (measure(which, "sg13g2", cache=cache) for which in (design, asynchronous))
+    assert cleared.registers == plain.registers
+    assert cleared.area_um2 == pytest.approx(plain.area_um2, rel=0.05)
+    assert cleared.energy_pj_per_mac == pytest.approx(plain.energy_pj_per_mac, rel=0.1)
+
+
+def test_a_liberty_file(tmp_path, cache):
+    """The facts of sg13g2 as a file of one's own, but for what a file does not say."""
+    design = load_design({"name": "sum", "unit": "adder", "a": "int4", "b": "int4", "out": "int5"})
+    (tmp_path / "cells.lib").write_text(load_technology("sg13g2").liberty())
+    mine, shipped = (
+        measure(replace(design, reset="async"), technology, with_energy=False, cache=cache)
+        for technology in (str(tmp_path / "cells.lib"), "sg13g2")
+    )
+    assert mine.technology == "sg13g2"
+    assert mine.provenance["source"] == "cells.lib: 35 cells, 0 left out"
+    assert mine.area_um2 == pytest.approx(shipped.area_um2, rel=0.05)
+    assert mine.leakage_uw == pytest.approx(shipped.leakage_uw, rel=0.05)
+    assert mine.registers == shipped.registers
 
 
 def test_fpga(design, cache):

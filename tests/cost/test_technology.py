@@ -20,8 +20,8 @@ def test_technologies():
 
 def test_unknown_technology_has_the_nearest_name():
     message = (
-        "technology: must be one of asap7, ecp5, gowin, ice40, sg13g2, sky130, xc7, not 'asap'; "
-        "did you mean 'asap7'?"
+        "technology: must be one of asap7, ecp5, gowin, ice40, sg13g2, sky130, xc7, or the path of "
+        "a Liberty file, not 'asap'; did you mean 'asap7'?"
     )
     with pytest.raises(SpecError) as caught:
         load_technology("asap")

@@ -7,7 +7,7 @@ import pytest
 
 from minimac.rtl.delay import Delays, Section, place_registers, stages_ps
 
-TECHNOLOGIES = ["sky130", "asap7", "sg13g2", "xc7", "ecp5", "ice40"]
+TECHNOLOGIES = ["sky130", "asap7", "sg13g2", "xc7", "ecp5", "ice40", "gowin"]
 
 
 @pytest.mark.parametrize("technology", TECHNOLOGIES)

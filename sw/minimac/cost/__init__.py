@@ -15,7 +15,13 @@ if TYPE_CHECKING:
     from minimac.cost.result import Cost, Part
     from minimac.cost.routing import Routed, RoutingError, place_and_route
     from minimac.cost.synthesis import Synthesis, SynthesisError, synthesise
-    from minimac.cost.technology import Family, Library, load_technology, technologies
+    from minimac.cost.technology import (
+        Family,
+        Library,
+        is_liberty,
+        load_technology,
+        technologies,
+    )
     from minimac.cost.timing import Timing, analyse
 
 __all__ = [
@@ -36,6 +42,7 @@ __all__ = [
     "analyse",
     "energy",
     "flatten",
+    "is_liberty",
     "load_technology",
     "measure",
     "place_and_route",
@@ -52,7 +59,7 @@ _MODULES = {
     "result": ("Cost", "Part"),
     "routing": ("Routed", "RoutingError", "place_and_route"),
     "synthesis": ("Synthesis", "SynthesisError", "synthesise"),
-    "technology": ("Family", "Library", "load_technology", "technologies"),
+    "technology": ("Family", "Library", "is_liberty", "load_technology", "technologies"),
     "timing": ("Timing", "analyse"),
 }
 

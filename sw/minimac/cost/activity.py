@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from minimac.bench.traffic import LANES
 from minimac.cost.boolean import decompose, truth_table
-from minimac.cost.netlist import ONE, Netlist, NetlistError
+from minimac.cost.netlist import Netlist
 from minimac.cost.technology import Cell
 
 __all__ = ["Activity", "Energy", "energy", "simulate"]
@@ -78,7 +78,7 @@ def simulate(netlist: Netlist, inputs: Mapping[str, Words], *, glitches: bool = 
     """Run a netlist cycle by cycle, 64 streams at once.
 
     All flip-flops start at 0. In each cycle the inputs are applied, everything settles, changes
-    are counted, and the clock edge follows.
+    are counted, and the clock edge follows. An asynchronous clear takes effect at that edge.
 
     Parameters
     ----------
@@ -94,8 +94,6 @@ def simulate(netlist: Netlist, inputs: Mapping[str, Words], *, glitches: bool = 
     ------
     ValueError
         If an input is missing, unknown, or of the wrong shape.
-    NetlistError
-        If a flip-flop has a clear that is not tied off: asynchronous resets are not modelled.
     """
     words, nets = _stimulus(netlist, inputs)
     compiled = _compile(netlist)
@@ -246,10 +244,12 @@ def _compile(netlist: Netlist) -> _Compiled:
                 operations.append(_place(program, sources, shared, nets))
                 instances.append(np.repeat(place_of[which], len(program)))
             continue
-        _check_clear(netlist, cell, which)
         held = np.arange(held_from, held_from + len(which), dtype=np.int32)
         held_from += len(which)
-        program = _program(truth_table(cell.ff.next_state, cell.inputs), variables)
+        next_state = truth_table(cell.ff.next_state, cell.inputs)
+        if cell.ff.clear:
+            next_state &= ~truth_table(cell.ff.clear, cell.inputs)
+        program = _program(next_state, variables)
         next_operations.append(_place(program, sources, shared, held))
         for output, nets in zip(cell.outputs, results.T, strict=True):
             inverted = truth_table(cell.pins[output].function or "", [cell.ff.state]) == 0b01
@@ -266,21 +266,6 @@ def _compile(netlist: Netlist) -> _Compiled:
         states=np.concatenate(states),
         words=held_from,
     )
-
-
-def _check_clear(netlist: Netlist, cell: Cell, which: Ints) -> None:
-    """Insist that an asynchronous clear never happens."""
-    assert cell.ff is not None
-    if cell.ff.clear is None:
-        return
-    table = truth_table(cell.ff.clear, cell.inputs)
-    for i in which:
-        nets = netlist.pins(int(i))
-        row = sum(1 << k for k, pin in enumerate(cell.inputs) if nets[pin] == ONE)
-        others = sum(1 << k for k, pin in enumerate(cell.inputs) if nets[pin] > ONE)
-        rows = (r for r in range(1 << len(cell.inputs)) if r & ~others == row)
-        if any(table >> r & 1 for r in rows):
-            raise NetlistError(f"{netlist.name(int(i))} must have its asynchronous clear tied off")
 
 
 @numba.njit(cache=True, inline="always")

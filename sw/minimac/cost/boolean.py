@@ -29,7 +29,8 @@ def truth_table(text: str, names: Sequence[str]) -> int:
     Parameters
     ----------
     text : str
-        Names with ``!`` or a trailing ``'``, ``&`` or ``*``, ``^``, ``|`` or ``+``, parentheses.
+        Names with ``!`` or a trailing ``'``; ``^``; ``&``, ``*`` or nothing at all between two
+        factors; ``|`` or ``+``; parentheses. What comes first here binds tightest, as Liberty says.
     names : sequence of str
         The variables, at most 16; the first one is the lowest bit of a row's number.
 
@@ -84,11 +85,16 @@ def truth_table(text: str, names: Sequence[str]) -> int:
         if level == 3:
             return unary()
         value = binary(level + 1)
-        while tokens and tokens[0] in ("|+", "^", "&*")[level]:
-            tokens.pop(0)
+        while tokens and (tokens[0] in ("|+", "&*", "^")[level] or (level == 1 and begins())):
+            if not (level == 1 and begins()):
+                tokens.pop(0)
             other = binary(level + 1)
-            value = (value | other, value ^ other, value & other)[level]
+            value = (value | other, value & other, value ^ other)[level]
         return value
+
+    def begins() -> bool:
+        """Whether what comes next begins a factor."""
+        return tokens[0] in ("!", "(", "0", "1") or tokens[0] in names
 
     value = binary(0)
     if tokens:

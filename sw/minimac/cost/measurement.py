@@ -102,9 +102,9 @@ def measure(
     from minimac.cost.evaluation import evaluate
 
     target = load_technology(name)
-    if design.reset == "async" and isinstance(target, Library):
+    if design.reset == "async" and isinstance(target, Library) and not target.has_clear:
         raise SpecError(
-            f"reset: no flip-flop with an asynchronous reset is known of {target.name}; use sync"
+            f"reset: {target.name} has no flip-flop with an asynchronous reset; use sync"
         )
     provenance = {
         "design": design.as_dict(),

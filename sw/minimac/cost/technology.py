@@ -7,6 +7,7 @@ import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 from minimac.cost.boolean import support, truth_table
@@ -21,6 +22,7 @@ __all__ = [
     "Pin",
     "Router",
     "Technology",
+    "is_liberty",
     "load_technology",
     "parse_technology",
     "technologies",
@@ -146,12 +148,22 @@ class Library(Technology):
     @functools.cached_property
     def inverter(self) -> Cell:
         """The smallest inverter: the measure of loads."""
-        return min(self._of_one_input(0b01), key=lambda cell: cell.area_um2)
+        return min(self.inverters, key=lambda cell: cell.area_um2)
+
+    @functools.cached_property
+    def inverters(self) -> tuple[Cell, ...]:
+        """All inverters."""
+        return tuple(self._of_one_input(0b01))
 
     @functools.cached_property
     def buffers(self) -> tuple[Cell, ...]:
         """All buffers."""
         return tuple(self._of_one_input(0b10))
+
+    @property
+    def has_clear(self) -> bool:
+        """Whether there is a flip-flop with an asynchronous clear or preset."""
+        return any(cell.ff and cell.ff.clear for cell in self.cells.values())
 
     @functools.cached_property
     def flip_flop(self) -> Cell:
@@ -316,8 +328,9 @@ def _liberty_cell(cell: Cell, wire_ff: float) -> list[str]:
                 lines += _setup(ff)
         else:
             function = pin.function
-            if ff and function == state and stored_inverted:
-                function += "N"
+            if ff:
+                inverted = truth_table(function, [state]) == 0b01
+                function = state + "N" * (inverted ^ stored_inverted)
             lines += ["      direction : output;", f'      function : "{function}";']
             lines += _arcs(cell, name)
         lines.append("    }")
@@ -394,36 +407,68 @@ def technologies() -> tuple[str, ...]:
 
 @functools.cache
 def load_technology(name: str) -> Library | Family:
-    """Return the technology of that name.
+    """Return the technology of that name, or the cells of a Liberty file.
+
+    Parameters
+    ----------
+    name : str
+        A name, or a path: something with a ``/``, or that ends in ``.lib`` or ``.lib.gz``.
 
     Raises
     ------
     SpecError
-        If there is none; the message has the nearest name.
+        If there is none, and then the message has the nearest name; or if the file is no Liberty
+        file, or lacks what is needed.
+    OSError
+        If the file cannot be read.
 
     Examples
     --------
     >>> load_technology("sky13")
     Traceback (most recent call last):
         ...
-    minimac.spec.errors.SpecError: technology: must be one of asap7, ecp5, gowin, ice40,\
- sg13g2, sky130, xc7, not 'sky13'; did you mean 'sky130'?
+    minimac.spec.errors.SpecError: technology: must be one of asap7, ecp5, gowin, ice40, sg13g2,\
+ sky130, xc7, or the path of a Liberty file, not 'sky13'; did you mean 'sky130'?
     """
+    if is_liberty(name):
+        from minimac.cost.liberty import read_liberty
+
+        return read_liberty(Path(name))
     return parse_technology(technology_text(name))
+
+
+def is_liberty(name: str) -> bool:
+    """Whether a technology is named by the path of a Liberty file.
+
+    Examples
+    --------
+    >>> [is_liberty(name) for name in ("cells.lib.gz", "./sky130", "sky130")]
+    [True, True, False]
+    """
+    return "/" in name or name.endswith((".lib", ".lib.gz"))
 
 
 def technology_text(name: str) -> str:
     """Return the file of facts of a technology; raise as :func:`load_technology` does.
+
+    For a Liberty file it is a hash that stands for it.
 
     Examples
     --------
     >>> technology_text("ice40").splitlines()[3]
     'technology: ice40'
     """
+    if is_liberty(name):
+        from minimac.cost.liberty import digest
+
+        return digest(Path(name).read_bytes())
     known = technologies()
     if name not in known:
         hint = nearest(str(name), known)
-        raise SpecError(f"technology: must be one of {', '.join(known)}, not {name!r}{hint}")
+        raise SpecError(
+            f"technology: must be one of {', '.join(known)}, or the path of a Liberty file, not "
+            f"{name!r}{hint}"
+        )
     path = files("minimac.cost") / "technologies" / f"{name}.yaml"
     return path.read_text(encoding="utf-8")
 

@@ -47,6 +47,29 @@ def test_a_unit_between_registers(name, flip_flop, logic, cache):
         assert any(step["signal"].startswith(("ra", "rb")) for step in found.path)
 
 
+LEVELS = """
+module levels(input clk, input [29:0] i, output reg y);
+  reg [29:0] h; reg [{n}:0] x; integer n;
+  always @* begin
+    x[0] = h[0];
+    for (n = 0; n < {n}; n = n + 1) x[n + 1] = h[n + 20] ? x[n] ^ h[n] : h[n + 10];
+  end
+  always @(posedge clk) begin h <= i; y <= x[{n}]; end
+endmodule
+"""
+
+
+@pytest.mark.parametrize("name", ["ice40", "gowin"])
+def test_paths_through_small_luts_count(name, cache):
+    """A level that no mapper can leave out takes a LUT of 4 inputs, or two smaller ones."""
+    found = {}
+    for levels in (1, 9):
+        text = LEVELS.format(n=levels)
+        (run,) = place_and_route(text, "levels", load_technology(name), cache=cache)
+        found[levels] = run.period_ps
+    assert found[9] > found[1] + 8 * 300
+
+
 def test_one_entry_a_seed(ice40, cache, monkeypatch):
     said = []
     first = place_and_route(ADDER, "adder", ice40, seeds=[1, 2], cache=cache, watch=said.append)

@@ -125,8 +125,8 @@ def place_and_route(
         router.wheel: nextpnr,
     }
     found = []
-    with tempfile.TemporaryDirectory(prefix="minimac-") as name:
-        folder = Path(name)
+    with tempfile.TemporaryDirectory(prefix="minimac-") as temporary:
+        folder = Path(temporary)
         for number, seed in enumerate(seeds):
             tree = cache.load({**key, "seed": seed})
             if tree is None:
@@ -135,7 +135,9 @@ def place_and_route(
                 if watch:
                     watch(f"place and route: seed {number + 1} of {len(seeds)}")
                 if not (folder / "netlist.json").exists():
-                    (folder / "design.v").write_text(verilog + around, encoding="utf-8")
+                    files = {**device.files, "design.v": verilog + around}
+                    for name, text in files.items():
+                        (folder / name).write_text(text, encoding="utf-8")
                     Yosys(folder, deadline_s).run(steps)
                 tree = _route(folder, deadline_s, router, device, f"{top}_placed", seed)
                 cache.store({**key, "seed": seed}, tree)
@@ -199,8 +201,6 @@ def _registers_around(top: str, ports: dict[str, Any]) -> str:
 def _route(
     folder: Path, deadline_s: float, router: Router, device: Device, top: str, seed: int
 ) -> dict[str, Any]:
-    for name, text in device.files.items():
-        (folder / name).write_text(text, encoding="utf-8")
     program = f"import {router.module} as p\nsys.exit(p.{router.function}(sys.argv[1:]))\n"
     options = ["--json", "netlist.json", "--report", "report.json", "--top", top]
     options += ["--timing-allow-fail", "--freq", "100", "--seed", str(seed), *device.options]

@@ -449,6 +449,7 @@ def _read(path: Path) -> dict[str, Any]:
         cells = {
             instance: {"type": cell["type"], "connections": cell["connections"]}
             for instance, cell in module["cells"].items()
+            if cell["type"] != "$scopeinfo"
         }
         nets = {
             net: {"hide_name": facts["hide_name"], "bits": facts["bits"]}

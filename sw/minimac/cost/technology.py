@@ -223,7 +223,7 @@ class Device:
     options : sequence of str
         Options of nextpnr.
     files : mapping of str to str
-        Files that the options name: where pins are, say.
+        Files that Yosys and nextpnr are given: where pins are, say.
     """
 
     part: str

@@ -52,7 +52,8 @@ module levels(input clk, input [29:0] i, output reg y);
   reg [29:0] h; reg [{n}:0] x; integer n;
   always @* begin
     x[0] = h[0];
-    for (n = 0; n < {n}; n = n + 1) x[n + 1] = h[n + 20] ? x[n] ^ h[n] : h[n + 10];
+    for (n = 0; n < {n}; n = n + 1)
+      x[n + 1] = x[n] & h[n + 10] | x[n] & h[n + 20] | h[n + 10] & h[n + 20];
   end
   always @(posedge clk) begin h <= i; y <= x[{n}]; end
 endmodule
@@ -61,13 +62,13 @@ endmodule
 
 @pytest.mark.parametrize("name", ["ice40", "gowin"])
 def test_paths_through_small_luts_count(name, cache):
-    """A level that no mapper can leave out takes a LUT of 4 inputs, or two smaller ones."""
+    """A majority takes a LUT of three inputs, and nine of them no fewer than three levels."""
     found = {}
     for levels in (1, 9):
         text = LEVELS.format(n=levels)
         (run,) = place_and_route(text, "levels", load_technology(name), cache=cache)
         found[levels] = run.period_ps
-    assert found[9] > found[1] + 8 * 300
+    assert found[9] > 1.8 * found[1]
 
 
 def test_one_entry_a_seed(ice40, cache, monkeypatch):

@@ -192,9 +192,9 @@ class Mapper:
             folder = Path(name)
             for file, content in files.items():
                 (folder / file).write_text(content, encoding="utf-8")
-            yosys = flow._Yosys(folder, time.monotonic() + self.limit_s)
+            yosys = flow.Yosys(folder, time.monotonic() + self.limit_s)
             try:
-                return yosys.netlist(["read_rtlil design.il", *commands, "write_json netlist.json"])
+                return yosys.netlist(["read_rtlil design.il", *commands])
             except flow.SynthesisError as error:
                 print(f"left out: {error}", file=sys.stderr)
                 return None

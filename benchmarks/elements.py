@@ -157,12 +157,13 @@ class Mapper:
         found = [self.cache.load(key(*point)) for point in points]
         if None in found:
             with tempfile.TemporaryDirectory(prefix="minimac-") as name:
-                yosys = flow._Yosys(Path(name), time.monotonic() + _TIMEOUT_S)
+                yosys = flow.Yosys(Path(name), time.monotonic() + _TIMEOUT_S)
                 (yosys.folder / "design.v").write_text(verilog, encoding="utf-8")
                 mapper = flow._Mapper(yosys, top, keep, self.library)
                 for n, (recipe, target_ps) in enumerate(points):
                     if found[n] is None:
-                        found[n] = mapper.map(recipe, 1e6 / target_ps)._asdict()
+                        (mapped,) = mapper.map({recipe: 1.0}, 1e6 / target_ps)
+                        found[n] = mapped._asdict()
                         self.cache.store(key(recipe, target_ps), found[n])
         return [Mapped(**netlist) for netlist in found]
 
@@ -173,7 +174,7 @@ def registers_at(places: tuple[str, ...] | None) -> Iterator[None]:
     if places is None:
         yield
         return
-    with mock.patch("minimac.rtl.multiplyadd.place_registers", return_value=places):
+    with mock.patch("minimac.rtl.multiplyadd.choose_cuts", return_value=places):
         yield
 
 

@@ -1,9 +1,12 @@
 """Tests of the benchmarks: that they run. What they measure is for quiet machines."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
+
+import pytest
 
 ROOT = Path(__file__).parent.parent
 
@@ -30,3 +33,14 @@ def test_a_quick_run_measures_each_entry_and_a_second_process_compiles_nothing(t
     for entry in {rate["entry"] for rate in found["rates"] if rate["contest"] != "machine"}:
         assert entry in text, entry
     assert "it compiles no functions" in text
+
+
+@pytest.mark.skipif(not shutil.which("iverilog"), reason="there is no iverilog")
+def test_changes_of_all_nets_are_those_of_a_simulator(tmp_path):
+    page = tmp_path / "activity.md"
+    command = [sys.executable, "-m", "benchmarks.activity", "--quick", "-o", str(page)]
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stderr
+    (design,) = json.loads(page.with_suffix(".json").read_text())["designs"]
+    assert design["nets that differ"] == 0
+    assert design["changes"] > design["nets"] > 100

@@ -315,6 +315,17 @@ def _table(rows: Sequence[Mapping[str, str]]) -> list[str]:
     return [f"| {' | '.join(line)} |" for line in lines]
 
 
+def write_page(output: Path, tables: Mapping[str, Table]) -> None:
+    """Write the page of what was measured so far, and the figures beside it."""
+    lines = [_HEAD.format(pyosys=version("pyosys"), **_CLOCKS)]
+    for name, rows in tables.items():
+        title, words = _SECTIONS[name]
+        lines += [f"\n## {title}\n", words, *_table(rows)]
+    output.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    figures = json.dumps(tables, indent=1) + "\n"
+    output.with_suffix(".json").write_text(figures, encoding="utf-8")
+
+
 def main() -> None:
     """Measure, and write the page and its figures."""
     parser = argparse.ArgumentParser(description=main.__doc__)
@@ -323,15 +334,9 @@ def main() -> None:
     bench = Bench()
     tables: dict[str, Table] = {}
     makers = (horowitz, formatscope, fma, lmul, khot, blocks, mac)
-    for make, (key, (title, words)) in zip(makers, _SECTIONS.items(), strict=True):
+    for make, key in zip(makers, _SECTIONS, strict=True):
         tables[key] = list(make(bench))
-        lines = [_HEAD.format(pyosys=version("pyosys"), **_CLOCKS)]
-        for name, rows in tables.items():
-            title, words = _SECTIONS[name]
-            lines += [f"\n## {title}\n", words, *_table(rows)]
-        chosen.output.write_text("\n".join(lines) + "\n", encoding="utf-8")
-        figures = json.dumps(tables, indent=1) + "\n"
-        chosen.output.with_suffix(".json").write_text(figures, encoding="utf-8")
+        write_page(chosen.output, tables)
 
 
 if __name__ == "__main__":

@@ -13,11 +13,11 @@ from minimac.rtl.delay import Delays, Section
 from minimac.rtl.dots.exact import ExactDot, vectors, vectors_meaning
 from minimac.rtl.dots.fused import FusedDot
 from minimac.rtl.operand import exponent_range, unpack
-from minimac.rtl.parts import add_part
 from minimac.rtl.pipeline import Pipeline, Prefixed
 from minimac.rtl.product import FloatProduct, unit_of_products
 from minimac.rtl.rounded import RoundedAccumulator
 from minimac.rtl.shift import leading_zeros, shift_left
+from minimac.rtl.submodules import add_submodule
 from minimac.spec import (
     Accumulation,
     Arithmetic,
@@ -428,7 +428,7 @@ class BlockDot(_ScaledDot):
         assert size
         terms = []
         for n in range(self.design.blocks):
-            part, (x, y) = add_part(
+            part, (x, y) = add_submodule(
                 m, f"block_{n}", block_a=_slice(a, n, size), block_b=_slice(b, n, size)
             )
             total = self.inner.parts(m, self.inner.of(part, pipe, x, y))

@@ -14,9 +14,9 @@ from minimac.rtl.delay import Delays, Section
 from minimac.rtl.encoding import Booth, partial_products
 from minimac.rtl.exact import ExactAccumulator
 from minimac.rtl.heap import BitHeap
-from minimac.rtl.parts import add_part
 from minimac.rtl.pipeline import Pipeline
 from minimac.rtl.product import FloatProduct, integer_addend
+from minimac.rtl.submodules import add_submodule
 from minimac.spec import Arithmetic, FixedPoint
 
 __all__ = ["ExactDot", "Products", "tree_levels", "vectors", "vectors_meaning"]
@@ -187,7 +187,7 @@ class ExactDot(Accumulator):
 
     def _product(self, m: Module, pipe: Pipeline, n: int, a: Value, b: Value) -> data.View:
         if not self.lane.is_integer and len(a) + len(b) > _FEW:
-            m, (a, b) = add_part(m, f"product_{n}", a=a, b=b)
+            m, (a, b) = add_submodule(m, f"product_{n}", a=a, b=b)
         return self.lane.multiply(m, pipe, a, b)
 
     def _collect(self, m: Module, heap: BitHeap, products: Iterable[data.View]) -> list[Value]:

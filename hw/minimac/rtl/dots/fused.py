@@ -17,11 +17,11 @@ from minimac.rtl.delay import Delays, Section
 from minimac.rtl.dots.exact import tree_levels, vectors, vectors_meaning
 from minimac.rtl.heap import BitHeap
 from minimac.rtl.operand import Operand, unpack
-from minimac.rtl.parts import add_part
 from minimac.rtl.pipeline import Pipeline
 from minimac.rtl.product import FloatProduct, float_product
 from minimac.rtl.round import Modes
 from minimac.rtl.shift import leading_zeros, shift_down, shift_left
+from minimac.rtl.submodules import add_submodule
 from minimac.rtl.tominifloat import ToMinifloat
 from minimac.spec import Arithmetic, FusedAccumulation
 
@@ -142,7 +142,7 @@ class FusedDot(CodedAccumulator):
         """Multiply, lane by lane, and find the largest exponent."""
         terms = []
         for n, codes in enumerate(zip(a, b, strict=True)):
-            part, (x, y) = add_part(m, f"product_{n}", a=codes[0], b=codes[1])
+            part, (x, y) = add_submodule(m, f"product_{n}", a=codes[0], b=codes[1])
             terms.append(self._term(part, float_product(self.spec, x, y)))
         return self._take(m, pipe, terms)
 
@@ -234,7 +234,7 @@ class FusedDot(CodedAccumulator):
             name="aligned",
         )
         for n, each in enumerate(product.terms):
-            aligner, (term, most) = add_part(
+            aligner, (term, most) = add_submodule(
                 m, f"aligner_{n}", term=_fields(each, "significand", "steps", "sign"), above=above
             )
             amount = (most - term.steps)[: len(most)]
@@ -253,9 +253,9 @@ class FusedDot(CodedAccumulator):
             *self.take_special(aligned, self.special(m, state), product),
         ]
         held = pipe.cut(m, "align", aligned)
-        part, (held,) = add_part(m, "adder_tree", aligned=held)
+        part, (held,) = add_submodule(m, "adder_tree", aligned=held)
         total = pipe.cut(m, "tree", self._add(part, held))
-        part, (total,) = add_part(m, "rounder", total=total)
+        part, (total,) = add_submodule(m, "rounder", total=total)
         result = Signal(self.state_layout, name="result")
         part.d.comb += result.code.eq(self._conversion.build(part, pipe, total))
         if not self.codes_special:

@@ -689,6 +689,10 @@ def cost(
     dsp: Dsp = None,
     seeds: Seeds = 3,
     route: Route = True,
+    parts: Annotated[
+        bool,
+        typer.Option("--parts/--no-parts", help="Cells: split the area by part, name the path."),
+    ] = True,
     as_json: AsJson = False,
     changes: Changes = None,
 ) -> None:
@@ -706,6 +710,7 @@ def cost(
             chosen,
             operands=codes,
             dsp=dsp,
+            with_parts=parts,
             seeds=range(seeds if route else 0),
             watch=_watch,
         ).as_dict()
@@ -725,7 +730,24 @@ def cost(
                 if isinstance(value, int | float) and key != "count"
             ]
         )
+        _print_parts(found)
         _print_conditions(found)
+
+
+def _print_parts(found: dict[str, Any]) -> None:
+    """Say where the area goes, and the longest path."""
+    if "area_by_part_um2" not in found:
+        return
+    print()
+    _print_table(
+        [
+            {"part": part, "area_um2": area, "share_%": round(100 * area / found["area_um2"], 1)}
+            for part, area in found["area_by_part_um2"].items()
+        ]
+    )
+    first, *others = found["critical_signals"]
+    steps = [first["signal"], *(f"{s['signal']} at {s['arrival_ps']:.0f} ps" for s in others)]
+    print(f"\npath: {', '.join(steps)}")
 
 
 def _watch(said: str) -> None:

@@ -5,12 +5,14 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
+from contextlib import nullcontext
 from importlib.metadata import version
 from pathlib import Path
 
 from amaranth.lib import wiring
 
 from minimac.rtl.outline import Outline
+from minimac.rtl.parts import marking
 from minimac.rtl.planning import plan
 from minimac.rtl.wrappers import Shell, interface_of
 from minimac.spec import Design
@@ -54,16 +56,24 @@ def create(design: Design) -> wiring.Component:
     return component
 
 
-def to_verilog(design: Design) -> str:
+def to_verilog(design: Design, *, marks: bool = False) -> str:
     """Return Verilog for a design, in a module called ``design.name``.
 
     Elements and feet have a module each, ``<name>_element`` and ``<name>_foot``. The text depends
     on the design and on the versions of Amaranth and Yosys, and on nothing else, so that outputs
     can be compared.
+
+    Parameters
+    ----------
+    design : Design
+        The design.
+    marks : bool
+        Whether the ends of parts are marked (:mod:`minimac.rtl.parts`); circuits become larger.
     """
     outline = Outline(design)
-    shell = Shell(interface_of(design), outline)
-    outline.add(design.name, shell, shell.ports, shell.domain)
+    with marking() if marks else nullcontext():
+        shell = Shell(interface_of(design), outline)
+        outline.add(design.name, shell, shell.ports, shell.domain)
     texts = [
         text if name == design.name else _fields_alone(text) for name, text in outline.texts.items()
     ]
@@ -71,7 +81,7 @@ def to_verilog(design: Design) -> str:
     # memory has neither: no unit gives out a word that it has not written.
     finish = [] if design.reset == "none" else ["attrmap -remove init"]
     finish.append("delete t:$meminit_v2")
-    return _header(design) + _verilog("\n".join(texts), finish)
+    return _header(design) + _verilog("\n".join(texts), finish, attributes=marks)
 
 
 def _header(design: Design) -> str:
@@ -112,7 +122,7 @@ def _fields_alone(module: str) -> str:
     return module
 
 
-def _verilog(rtlil_text: str, finish: Sequence[str]) -> str:
+def _verilog(rtlil_text: str, finish: Sequence[str], *, attributes: bool) -> str:
     """Convert RTLIL to Verilog: assignments and registers, no ``always @*``.
 
     By the same Yosys that designs are mapped with, native: the one that comes with Amaranth is
@@ -133,7 +143,7 @@ def _verilog(rtlil_text: str, finish: Sequence[str]) -> str:
         "opt_expr",
         *finish,
         "opt_clean -purge",
-        "write_verilog -noattr design.v",
+        f"write_verilog {'' if attributes else '-noattr '}design.v",
     ]
     with tempfile.TemporaryDirectory(prefix="minimac-") as name:
         folder = Path(name)

@@ -65,7 +65,7 @@ class ExactAccumulator(Accumulator):
             if carries:
                 m.d.comb += product.carry.eq(addend.carry)
             return pipe.cut(m, "multiply", product)
-        return self.enter(m, pipe, float_product(spec, a, b))
+        return self.enter(m, pipe, float_product(spec, a, b, m))
 
     def enter(self, m: Module, pipe: Pipeline, product: FloatProduct) -> data.View:
         """Shift a product that is not an integer to its place in the fixed-point sum."""

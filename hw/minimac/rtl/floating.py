@@ -126,7 +126,7 @@ class FloatAccumulator(Accumulator):
     def multiply(self, m: Module, pipe: Pipeline, a: Value, b: Value) -> data.View:
         """Multiply significands, add exponents."""
         spec = self.spec
-        raw = float_product(spec, a, b)
+        raw = float_product(spec, a, b, m)
         most = spec.product_max_exp - self._base
         product = Signal(
             self.with_special(

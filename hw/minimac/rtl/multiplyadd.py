@@ -8,6 +8,7 @@ from amaranth.lib.wiring import In, Out
 
 from minimac.rtl.delay import Delays, choose_cuts, stages_ps
 from minimac.rtl.kinds import accumulator_for
+from minimac.rtl.parts import mark, part_after
 from minimac.rtl.pipeline import Pipeline
 from minimac.spec import Design
 
@@ -39,6 +40,8 @@ class MultiplyAddPlan:
         Cycles from the operands to the state that they belong to, and from there to the result.
     slowest_ps : float
         Estimated delay of the slowest stage, registers included.
+    last_place : str
+        The last place for a register before the result.
     """
 
     def __init__(self, design: Design, *, loops: bool = False) -> None:
@@ -46,6 +49,7 @@ class MultiplyAddPlan:
         delays = Delays(design.technology)
         sections = self.accumulator.sections(delays)
         ahead = {section.place: section.ahead for section in sections[:-1]}
+        self.last_place = next(reversed(ahead), "multiply")
         offered = [place for place in ahead if ahead[place] or not loops]
         where = f"in a {design.unit} of {design.summary()}"
         self.cuts = choose_cuts(design, sections, where, offered)
@@ -57,7 +61,9 @@ class MultiplyAddPlan:
         """Add the hardware to a module; return the chain after this step."""
         pipe = Pipeline(self.cuts, step)
         product = self.accumulator.multiply(m, pipe, **operands)
-        return self.accumulator.step(m, pipe, state, product)
+        result = self.accumulator.step(m, pipe, state, product)
+        mark(m, part_after(self.last_place), result)
+        return result
 
 
 class MultiplyAdd(wiring.Component):

@@ -18,7 +18,7 @@ from minimac.rtl.operand import (
     unpack,
 )
 from minimac.rtl.pipeline import Pipeline
-from minimac.rtl.product import code_product, float_product, integer_product
+from minimac.rtl.product import code_product, float_product, integer_product, mark_operands
 from minimac.rtl.shift import leading_zeros, shift_left, shift_right_sticky
 from minimac.spec import (
     Arithmetic,
@@ -97,7 +97,7 @@ class Product(SingleTerm):
         if self._is_integer:
             m.d.comb += state.product.eq(integer_product(self.spec, a, b))
             return pipe.cut(m, "multiply", state)
-        product = float_product(self.spec, a, b)
+        product = float_product(self.spec, a, b, m)
         m.d.comb += [
             state.significand.eq(product.significand),
             state.exponent.eq(product.steps),
@@ -318,6 +318,7 @@ class FloatSum(Sum):
         """Find the operand of the larger magnitude, and how far apart they are."""
         spec = self.spec
         x, y = self.take_apart(a, b)
+        mark_operands(m, x, y)
         x_exponent, x_significand = self._normalise(m, spec.a, x)
         y_exponent, y_significand = self._normalise(m, spec.b, y)
         x_key, y_key = Cat(x_significand, x_exponent), Cat(y_significand, y_exponent)

@@ -7,6 +7,8 @@ from amaranth.hdl import Const, Module, Signal, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In
 
+from minimac.rtl.parts import mark
+
 __all__ = ["Pipeline", "Prefixed", "Staged"]
 
 
@@ -30,6 +32,7 @@ class Pipeline:
 
     def cut(self, m: Module, place: str, value: data.View) -> data.View:
         """Return ``value``, a clock cycle later if the place is cut."""
+        mark(m, place, value)
         if place not in self.cuts:
             return value
         held = Signal(value.shape(), name=f"{place}_register", reset_less=True)

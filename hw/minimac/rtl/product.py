@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from amaranth.hdl import Cat, Const, Mux, Value
+from amaranth.hdl import Cat, Const, Module, Mux, Value
 
 from minimac.rtl.addend import Addend, multiply_fixed
 from minimac.rtl.compare import at_least
@@ -14,6 +14,7 @@ from minimac.rtl.operand import (
     unit_exp,
     unpack,
 )
+from minimac.rtl.parts import mark
 from minimac.spec import Arithmetic, Minifloat, Product
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "float_product",
     "integer_addend",
     "integer_product",
+    "mark_operands",
     "special_bits",
     "unit_of_products",
 ]
@@ -83,9 +85,14 @@ def unit_of_products(spec: Arithmetic) -> int:
     return unit_exp(spec.a) + unit_exp(spec.b)
 
 
-def float_product(spec: Arithmetic, a: Value, b: Value) -> FloatProduct:
-    """Multiply two codes as floats: significands are multiplied, exponents added."""
+def float_product(spec: Arithmetic, a: Value, b: Value, m: Module | None = None) -> FloatProduct:
+    """Multiply two codes as floats: significands are multiplied, exponents added.
+
+    In a module ``m`` the end of taking the codes apart is marked.
+    """
     x, y = unpack(spec.a, a), unpack(spec.b, b)
+    if m is not None:
+        mark_operands(m, x, y)
     if spec.product.adds_codes:
         return _float_of_sum(spec, a, b, x, y)
     (low_a, high_a), (low_b, high_b) = exponent_range(spec.a), exponent_range(spec.b)
@@ -106,6 +113,12 @@ def float_product(spec: Arithmetic, a: Value, b: Value) -> FloatProduct:
         least=low_a + low_b + 1 - spec.product_min_exp,
         most=high_a + high_b + 1 - spec.product_min_exp,
     )
+
+
+def mark_operands(m: Module, *operands: Operand) -> None:
+    """Mark where codes have been taken apart."""
+    for x in operands:
+        mark(m, "decode", x.significand, x.exponent, x.sign, x.zero, x.nan, x.infinity)
 
 
 def integer_addend(spec: Arithmetic, a: Value, b: Value) -> Addend | None:

@@ -24,6 +24,7 @@ from minimac.rtl.coded import CodedAccumulator
 from minimac.rtl.compare import at_least
 from minimac.rtl.delay import Delays, Section
 from minimac.rtl.operand import Operand, exponent_range, unpack
+from minimac.rtl.parts import mark
 from minimac.rtl.pipeline import Pipeline
 from minimac.rtl.product import FloatProduct, float_product
 from minimac.rtl.round import round_up
@@ -190,7 +191,7 @@ class RoundedAccumulator(CodedAccumulator):
     def multiply(self, m: Module, pipe: Pipeline, a: Value, b: Value) -> data.View:
         """Multiply significands, add exponents."""
         spec = self.spec
-        raw = float_product(spec, a, b)
+        raw = float_product(spec, a, b, m)
         if spec.product is not Product.EXACT:
             return self.enter(m, pipe, [raw])
         x, y = unpack(spec.a, a), unpack(spec.b, b)
@@ -238,7 +239,9 @@ class RoundedAccumulator(CodedAccumulator):
         aligned = pipe.cut(m, "align", self._align(m, state, product))
         total = pipe.cut(m, "add", self._add(m, aligned))
         normalized = pipe.cut(m, "normalize", self._normalize(m, total))
-        return self._round(m, normalized)
+        result = self._round(m, normalized)
+        mark(m, "round", result)
+        return result
 
     def _layout(self, **fields: int) -> data.StructLayout:
         """Layout of what is on its way: what is not finite travels beside it."""

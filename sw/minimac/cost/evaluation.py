@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from minimac.cost.cache import Cache
 from minimac.cost.result import Cost, Part
 from minimac.cost.routing import Routed, RoutingError, place_and_route
+from minimac.cost.split import REGISTERS, REST, USUAL, end_of, parts_of_module, spoken
 from minimac.cost.synthesis import Synthesis, synthesise
 from minimac.cost.technology import Cell, Family, Library
 from minimac.rtl import to_verilog
@@ -46,6 +47,7 @@ def evaluate(
     dsp: bool | None,
     with_energy: bool,
     with_glitches: bool,
+    with_parts: bool,
     seeds: Sequence[int],
     timeout_s: float,
     cache: Cache,
@@ -95,9 +97,63 @@ def evaluate(
             return replace(cost, provenance={**provenance, "not_routed": str(error)})
         return _with_clock(cost, routed)
     cost, netlist = _asic(synthesis, target, clock, common)
+    if with_parts:
+        marked = synthesise(
+            to_verilog(design, marks=True),
+            design.name,
+            target,
+            keep=keep,
+            clock_mhz=clock,
+            recipe=synthesis.recipe,
+            timeout_s=timeout_s,
+            cache=cache,
+        )
+        cost = _with_parts(cost, synthesis, marked, target)
     if not with_energy or design.interface == "wishbone":
         return cost
     return _with_energy(cost, design, netlist, operands, with_glitches)
+
+
+def _with_parts(cost: Cost, synthesis: Synthesis, marked: Synthesis, library: Library) -> Cost:
+    """Split the area by the shares of a netlist with marks, and follow its longest path."""
+    from minimac.cost.netlist import flatten
+    from minimac.cost.timing import analyse
+
+    areas = dict.fromkeys(USUAL, 0.0)
+    of_marked = 0.0
+    for module, times in synthesis.instances().items():
+        real = parts_of_module(synthesis.modules[module], library)
+        areas[REGISTERS] += times * real.pop(REGISTERS, 0.0)
+        logic_um2 = times * sum(real.values())
+        shares = parts_of_module(marked.modules[module], library)
+        of_marked += times * sum(shares.values())
+        shares.pop(REGISTERS, None)
+        if _part_of(module, synthesis.top) == "foot":
+            shares = {"foot": 1.0}
+        whole = sum(shares.values())
+        for part, share in (shares if whole else {REST: 1.0}).items():
+            areas[part] = areas.get(part, 0.0) + logic_um2 * share / (whole or 1.0)
+    # The first mark on the way names what several marks are on.
+    for tree in marked.modules.values():
+        names = sorted(tree["netnames"], key=lambda name: -getattr(end_of(name), "number", 1 << 30))
+        tree["netnames"] = {name: tree["netnames"][name] for name in names}
+    timing = analyse(flatten(marked.modules, marked.top, library))
+    begin = timing.path[0] if timing.path else None
+    first = begin.signal if begin and begin.instance == timing.start else timing.start
+    steps: list[dict[str, Any]] = [{"signal": spoken(first), "arrival_ps": 0.0}]
+    for step in timing.path:
+        if end := end_of(step.signal):
+            at = {"part": end.part, "arrival_ps": step.arrival_ps}
+            steps.append({"signal": spoken(step.signal), **at})
+    last = spoken(timing.end_signal or timing.end)
+    steps.append({"signal": last, "arrival_ps": timing.delay_ps})
+    split = {"area_with_marks_um2": of_marked, "delay_with_marks_ps": timing.delay_ps}
+    return replace(
+        cost,
+        area_by_part_um2={part: area for part, area in areas.items() if area},
+        critical_signals=tuple(steps),
+        provenance={**cost.provenance, "split": split},
+    )
 
 
 def _with_clock(cost: Cost, routed: Sequence[Routed]) -> Cost:

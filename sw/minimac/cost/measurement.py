@@ -45,6 +45,7 @@ def measure(
     dsp: bool | None = None,
     with_energy: bool = True,
     with_glitches: bool = False,
+    with_parts: bool = False,
     seeds: Sequence[int] = (),
     timeout_s: float = 600.0,
     cache: Cache | None = None,
@@ -71,6 +72,9 @@ def measure(
         a processor's accesses would be most of it.
     with_glitches : bool
         Whether to estimate the energy of glitches, too, which takes many times as long.
+    with_parts : bool
+        Whether to split the area of standard cells by what the datapath does, and to follow the
+        longest path in the generator's terms, which takes one more mapping.
     seeds : sequence of int
         Seeds of place and route on an FPGA; with none, there is no clock. If there is no result,
         ``provenance`` says so in ``not_routed``.
@@ -89,7 +93,7 @@ def measure(
         If synthesis fails.
     """
     options: dict[str, Any] = {"dsp": dsp, "with_energy": with_energy, "seeds": list(seeds)}
-    options["with_glitches"] = with_glitches
+    options |= {"with_glitches": with_glitches, "with_parts": with_parts}
     name = technology or design.technology
     clock = design.clock_mhz if clock_mhz is None else clock_mhz
     # `pipeline: auto` places registers for the technology and clock that are asked for.

@@ -163,6 +163,11 @@ class Netlist:
         """Return a name of a net, with the path of its scope; ``n<number>`` if it has none."""
         return self.names.get(net, f"n{net}")
 
+    def signal(self, net: int) -> str:
+        """Return what the design calls a net, with the path of its scope; empty if nothing."""
+        name = self.names.get(net, "")
+        return "" if name.startswith("$") or ".$" in name else name
+
     @functools.cached_property
     def owner(self) -> Ints:
         """The instance that each pin belongs to."""

@@ -58,7 +58,16 @@ class Cost(Part):
     delay_by_kind_ps : dict or None
         Longest paths from and to registers and ports; standard cells only.
     critical_path : tuple of dict or None
-        Its cells: ``instance``, ``cell`` (standard cells) or ``signal`` (FPGAs), ``arrival_ps``.
+        Its cells: ``instance``, ``cell`` (standard cells only), ``arrival_ps``, and the ``signal``
+        that leaves it, where the design has a name for that.
+    critical_signals : tuple of dict or None
+        Where the longest path goes in the generator's own terms, if it was asked for: ``signal``,
+        ``part`` that it ends, ``arrival_ps``; the first is where the path starts, the last where it
+        ends. Standard cells only.
+    area_by_part_um2 : dict of str to float, or None
+        Area by what the datapath does, if it was asked for: ``decode``, ``multiply``, ``align``,
+        ``add``, ``normalise``, ``round``, or what a unit calls its parts; ``foot``; ``registers``;
+        ``rest``. Standard cells only.
     energy_glitches_pj_per_mac : float or None
         Energy that glitches add, estimated with unit delays; not part of ``energy_pj_per_mac``.
     energy_split_pj_per_mac : dict or None
@@ -80,6 +89,8 @@ class Cost(Part):
     meets_clock: bool | None = None
     delay_by_kind_ps: Mapping[str, float] | None = None
     critical_path: tuple[Mapping[str, Any], ...] | None = None
+    critical_signals: tuple[Mapping[str, Any], ...] | None = None
+    area_by_part_um2: Mapping[str, float] | None = None
     energy_glitches_pj_per_mac: float | None = None
     energy_split_pj_per_mac: Mapping[str, float] | None = None
     cell_types: Mapping[str, int]
@@ -112,7 +123,7 @@ class Cost(Part):
 
 
 #: Fields that JSON would make lists of.
-_TUPLES = ("critical_path", "fmax_range_mhz")
+_TUPLES = ("critical_path", "critical_signals", "fmax_range_mhz")
 
 
 def _present(part: Part) -> Iterable[tuple[str, Any]]:

@@ -171,6 +171,7 @@ def synthesise(
     keep: Sequence[str] = (),
     clock_mhz: float = 100.0,
     dsp: bool | None = None,
+    recipe: str | None = None,
     timeout_s: float = 600.0,
     cache: Cache | None = None,
 ) -> Synthesis:
@@ -190,6 +191,8 @@ def synthesise(
         Clock to be met, in MHz; for FPGAs it is not used.
     dsp : bool or None
         Whether an FPGA's multiplier blocks are used; None for the habit of the family.
+    recipe : str or None
+        The one recipe to map standard cells by; None to choose among all.
     timeout_s : float
         Time that Yosys may take, in s.
     cache : Cache or None
@@ -220,7 +223,7 @@ def synthesise(
             raise ValueError(f"dsp must be None for {technology.name}, which has no DSP blocks")
         flow = [*_front(top, keep), *_mapping(technology)]
         target: dict[str, Any] = {"logic_ps": _logic_ps(technology, clock_mhz)}
-        target["clock_mhz"] = clock_mhz
+        target |= {"clock_mhz": clock_mhz, "recipe": recipe}
     else:
         flow = fpga_flow(technology, top, keep, dsp)
         target = {}
@@ -240,7 +243,7 @@ def synthesise(
             yosys = Yosys(Path(folder), time.monotonic() + timeout_s)
             (Path(folder) / "design.v").write_text(verilog, encoding="utf-8")
             if isinstance(technology, Library):
-                result = _map_cells(yosys, top, keep, technology, clock_mhz)
+                result = _map_cells(yosys, top, keep, technology, clock_mhz, recipe)
             else:
                 modules = yosys.netlist(flow)
                 _check_mapped(modules, technology)
@@ -375,10 +378,18 @@ class _Mapper:
 
 
 def _map_cells(
-    yosys: "Yosys", top: str, keep: Sequence[str], library: Library, clock_mhz: float
+    yosys: "Yosys",
+    top: str,
+    keep: Sequence[str],
+    library: Library,
+    clock_mhz: float,
+    recipe: str | None = None,
 ) -> dict[str, Any]:
     """Map for area; if that misses the clock, in all other ways, and choose."""
     mapper = _Mapper(yosys, top, keep, library)
+    if recipe:
+        (only,) = mapper.map({recipe: 1.0}, clock_mhz)
+        return {"recipe": recipe, "modules": only.modules}
     period_ps = 1e6 / clock_mhz
     for_area, *others = RECIPES
     best = smallest(mapper.map({for_area: 1.0}, clock_mhz), period_ps)

@@ -16,11 +16,12 @@ Ints = NDArray[np.int32]
 
 
 class Step(NamedTuple):
-    """One cell on a path, and when its output settles."""
+    """One cell on a path, when its output settles, and what the design calls that, if anything."""
 
     instance: str
     cell: str
     arrival_ps: float
+    signal: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +34,8 @@ class Timing:
         Least clock period: from clock edge or input to output, or to a flip-flop with its set-up.
     start, end : str
         A port or an instance of a flip-flop, each.
+    end_signal : str
+        What the design calls the end: a port, or what leaves the flip-flop.
     path : tuple of Step
         The cells from start to end. Set-up is not part of the last arrival.
     by_kind_ps : dict of str to float
@@ -43,6 +46,7 @@ class Timing:
     delay_ps: float
     start: str
     end: str
+    end_signal: str
     path: tuple[Step, ...]
     by_kind_ps: dict[str, float]
 
@@ -63,7 +67,7 @@ def analyse(netlist: Netlist) -> Timing:
     slope = netlist.per_pin(lambda cell, pin: cell.pins[pin].delay_slope_ps_per_ff)
     delay += slope * netlist.load_ff[netlist.pin_nets]
 
-    longest = _Ending(-np.inf, "", -1)
+    longest = _Ending(-np.inf, "", "", -1)
     of_longest = None
     by_kind_ps = {}
     for start in ("register", "input"):
@@ -77,16 +81,22 @@ def analyse(netlist: Netlist) -> Timing:
             if ending.time_ps > longest.time_ps:
                 longest, of_longest = ending, (arrival, before)
     if of_longest is None:
-        return Timing(delay_ps=0.0, start="", end="", path=(), by_kind_ps=by_kind_ps)
+        return Timing(delay_ps=0.0, start="", end="", end_signal="", path=(), by_kind_ps=by_kind_ps)
     first, path = _trace(netlist, longest.net, *of_longest)
     return Timing(
-        delay_ps=longest.time_ps, start=first, end=longest.name, path=path, by_kind_ps=by_kind_ps
+        delay_ps=longest.time_ps,
+        start=first,
+        end=longest.name,
+        end_signal=longest.signal,
+        path=path,
+        by_kind_ps=by_kind_ps,
     )
 
 
 class _Ending(NamedTuple):
     time_ps: float
     name: str
+    signal: str
     net: int
 
 
@@ -106,13 +116,13 @@ def _sources(netlist: Netlist, delay: Floats, start: str) -> Floats:
 
 def _latest(netlist: Netlist, arrival: Floats, end: str) -> _Ending:
     """Find where paths end last, set-up included."""
-    ending = _Ending(-np.inf, "", -1)
+    ending = _Ending(-np.inf, "", "", -1)
     if end == "output":
         for port, nets in netlist.outputs.items():
             bit = int(np.argmax(arrival[nets]))
             if arrival[nets[bit]] > ending.time_ps:
                 name = f"{port}[{bit}]" if len(nets) > 1 else port
-                ending = _Ending(float(arrival[nets[bit]]), name, int(nets[bit]))
+                ending = _Ending(float(arrival[nets[bit]]), name, name, int(nets[bit]))
         return ending
     for i in netlist.flip_flops:
         begin = netlist.pin_start[i]
@@ -122,7 +132,9 @@ def _latest(netlist: Netlist, arrival: Floats, end: str) -> _Ending:
         assert ff is not None
         time_ps = float(arrival[last]) + ff.setup_ps
         if time_ps > ending.time_ps:
-            ending = _Ending(time_ps, netlist.name(i), int(last))
+            outputs = netlist.pin_nets[begin + netlist.inputs_of[i] : netlist.pin_start[i + 1]]
+            signal = next(filter(None, (netlist.signal(int(net)) for net in outputs)), "")
+            ending = _Ending(time_ps, netlist.name(i), signal, int(last))
     return ending
 
 
@@ -138,7 +150,7 @@ def _trace(
             break
         cell = netlist.cells[netlist.kinds[driver]]
         start = netlist.name(driver)
-        steps.append(Step(start, cell.name, float(arrival[net])))
+        steps.append(Step(start, cell.name, float(arrival[net]), netlist.signal(net)))
         if before[net] < 0:
             break
         net = int(before[net])

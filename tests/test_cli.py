@@ -50,7 +50,7 @@ def test_version(capsys):
     [
         [],
         *(["list"], ["decode"], ["encode"], ["table"]),
-        *(["generate"], ["simulate"], ["cost"], ["explore"], ["report"]),
+        *(["generate"], ["simulate"], ["cost"], ["predict"], ["explore"], ["report"]),
     ],
 )
 def test_help(verb, capsys):
@@ -522,7 +522,7 @@ NO_CIRCUIT = [
 ]
 
 
-@pytest.mark.parametrize("verb", ["generate", "simulate", "cost"])
+@pytest.mark.parametrize("verb", ["generate", "simulate", "cost", "predict"])
 @pytest.mark.parametrize(("changes", "message"), NO_CIRCUIT)
 def test_what_has_no_circuit(wrong, verb, changes, message):
     args = [part for change in changes for part in ("--set", change)]
@@ -852,6 +852,46 @@ def test_a_synthesis_that_fails(capsys, monkeypatch):
     monkeypatch.setattr("minimac.cost.measure", measure)
     assert main(["cost", INT8, "--technology", "sky130"]) == 1
     assert capsys.readouterr() == ("", "minimac: FAIL: int8: took longer than 600 s\n")
+
+
+def test_predict(capsys):
+    assert main(["predict", INT8, "--technology", "xc7"]) == 0
+    out, err = capsys.readouterr()
+    head, line = out.splitlines()
+    assert re.fullmatch(r"metric +value +held out +9 of 10", head)
+    assert re.fullmatch(r"luts +\d+(\.\d+)? +± \d+\.\d % +± \d+ %", line)
+    assert err.startswith("mapped for area, as at 10 MHz; half of the designs ")
+    assert "warning" not in err
+
+
+def test_predict_as_json(capsys):
+    assert main(["predict", INT8, "--json", "--set", "clock_mhz=2000"]) == 0
+    out, err = capsys.readouterr()
+    found = json.loads(out)
+    assert found["technology"] == "sky130"
+    assert found["area_um2"]["value"] > 1e5
+    assert 0 < found["area_um2"]["error"] < 0.05
+    assert found["warnings"]
+    assert err == ""
+
+
+def test_predict_warns(capsys):
+    assert main(["predict", INT8, "--set", "clock_mhz=2000"]) == 0
+    assert "\nwarning: " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["--technology", "sky31"], "--technology: costs are predicted in asap7, ecp5, sky130, "),
+        (["--technology", "ice40"], "--technology: costs are predicted in asap7, ecp5, sky130, "),
+        (["--set", "technology=ice40"], f"{INT8}: technology: costs are predicted in asap7, "),
+        (["--set", "pipeline=1"], f"{INT8}: pipeline: costs are predicted with 0, not with 1; "),
+        (["--set", "a=nf4"], f"{INT8}: a: costs are predicted for minifloats, integers and "),
+    ],
+)
+def test_wrong_predictions(wrong, args, message):
+    assert wrong("predict", INT8, *args).startswith(message)
 
 
 def test_explore_and_report(capsys, monkeypatch, measured):

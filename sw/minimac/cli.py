@@ -754,6 +754,48 @@ def _watch(said: str) -> None:
     print(said, file=sys.stderr, flush=True)
 
 
+@app.command()
+def predict(
+    design: DesignFile,
+    technology: Annotated[
+        str | None,
+        typer.Option(metavar="T", help="What to build for (default: that of the design)."),
+    ] = None,
+    as_json: AsJson = False,
+    changes: Changes = None,
+) -> None:
+    """Predict area, delay and energy of a design at once, without synthesis."""
+    from minimac.cost import predict as predict_
+
+    loaded = _load_buildable(design, changes)
+    try:
+        found = predict_(loaded, technology)
+    except SpecError as error:
+        key = "--" if technology and str(error).startswith("technology:") else f"{design}: "
+        raise SpecError(f"{key}{error}") from None
+    if as_json:
+        _print_json(found.as_dict())
+        return
+    _print_table(
+        [
+            {
+                "metric": name,
+                "value": estimate.value,
+                "held out": f"± {100 * estimate.error:.1f} %",
+                "9 of 10": f"± {100 * estimate.error_90:.0f} %",
+            }
+            for name, estimate in found.figures.items()
+        ]
+    )
+    print(
+        f"mapped for area, as at {found.clock_mhz:g} MHz; half of the designs of formats and "
+        "widths that were held out were within the first error",
+        file=sys.stderr,
+    )
+    for warning in found.warnings:
+        print(f"warning: {warning}", file=sys.stderr)
+
+
 def _print_conditions(found: dict[str, Any]) -> None:
     """Say under which conditions a cost holds, and whether it misses its clock."""
     conditions = found["provenance"]

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from minimac.cost.cache import Cache
     from minimac.cost.measurement import measure
     from minimac.cost.netlist import Netlist, NetlistError, flatten
+    from minimac.cost.prediction import Estimate, Prediction, predict
     from minimac.cost.result import Cost, Part
     from minimac.cost.routing import Routed, RoutingError, place_and_route
     from minimac.cost.synthesis import Synthesis, SynthesisError, synthesise
@@ -29,11 +30,13 @@ __all__ = [
     "Cache",
     "Cost",
     "Energy",
+    "Estimate",
     "Family",
     "Library",
     "Netlist",
     "NetlistError",
     "Part",
+    "Prediction",
     "Routed",
     "RoutingError",
     "Synthesis",
@@ -46,6 +49,7 @@ __all__ = [
     "load_technology",
     "measure",
     "place_and_route",
+    "predict",
     "simulate",
     "synthesise",
     "technologies",
@@ -58,6 +62,7 @@ _MODULES = {
     "netlist": ("Netlist", "NetlistError", "flatten"),
     "result": ("Cost", "Part"),
     "routing": ("Routed", "RoutingError", "place_and_route"),
+    "prediction": ("Estimate", "Prediction", "predict"),
     "synthesis": ("Synthesis", "SynthesisError", "synthesise"),
     "technology": ("Family", "Library", "is_liberty", "load_technology", "technologies"),
     "timing": ("Timing", "analyse"),

@@ -599,6 +599,18 @@ OTHER_UNITS = [
     ("convert_fp32_e4m3fn", "normalizer=anticipator", "normalizer: convert normalises no sums; "),
     ("convert_bf16_e5m2_stochastic", "random_bits=0", "random_bits: must be 1 to 32, not 0"),
     ("convert_bf16_e5m2_stochastic", "reset=none", "random: lfsr starts from its seed at a reset"),
+    ("convert_bf16_nf4", "out=mxfp4", "out: convert gives single numbers; for mxfp4 use quantize"),
+    ("convert_bf16_nf4", "out_overflow=nan", "out_overflow: nan needs an out with NaN, which nf4 "),
+    (
+        "convert_requantise_int8",
+        "out=nf4",
+        "b: significands must have 53 bits at most together with those of int32 for an out of nf4",
+    ),
+    (
+        "convert_bf16_e5m2_stochastic",
+        "out=dynamic8",
+        "random_bits: must be at most 4 for an out of dynamic8",
+    ),
     ("quantize_fp32_mxfp4", "b=bf16", "b: quantize has one operand; leave this key out"),
     (
         "quantize_fp32_mxfp4",

@@ -11,7 +11,7 @@ from evaluation import evaluate
 from minimac.bench.operands import all_codes
 from minimac.model import convert_numbers
 from minimac.rtl import elementwise as rtl
-from minimac.rtl import tominifloat
+from minimac.rtl import togrid, tominifloat
 from minimac.rtl.elementwise import Operation
 from minimac.spec import Overflow, Rounding, SpecError, load_design
 
@@ -22,7 +22,8 @@ SOURCES = [
 ]  # fmt: skip
 MORE_SOURCES = ["e5m2fnuz", "e4m3", "e3m4", "e5m2:ftz", "binary8p4sf", "binary8p3ue", "ue4m3fn",
                 "e3m3ieee", "e2m2fnuz", "int8:sym", "int4:sym", "int2", "s1.6", "u2.2"]  # fmt: skip
-NO_TARGETS = {"e8m0", "bin", "nf4", "lut:e5m2:3c00bc01", "khot2:s0.7", "dynamic8"}
+GRIDS = ["nf4", "dynamic8", "power4:a=0.5", "khot1:s0.7", "khot2:int8", "bin", "e8m0",
+         "lut:e5m2:3c00bc01"]  # fmt: skip
 MODES = [str(mode) for mode in Rounding]
 
 
@@ -60,23 +61,49 @@ def test_pairs_of_small_formats(seed, tally, pytestconfig):
     """Every code in every mode: of all pairs of formats, or of some drawn by the seed."""
     everything = pytestconfig.option.exhaustive
     sources = SOURCES + MORE_SOURCES * everything
-    targets = [name for name in sources if name not in NO_TARGETS]
+    targets = [name for name in sources if name not in GRIDS and not name.startswith("khot")]
     cases = trees(sources, targets, list(Overflow), random.Random(seed))
     some = None if everything else 60
     tally("the model, converters", sum(map(check, itertools.islice(cases, some))))
 
 
 def test_sixteen_bits_to_eight(seed, tally, pytestconfig):
-    targets = [name for name in [*SOURCES, *MORE_SOURCES] if name not in NO_TARGETS]
+    small = [*SOURCES, *MORE_SOURCES]
+    targets = [name for name in small if name not in GRIDS and not name.startswith("khot")]
     cases = trees(["bf16", "fp16"], targets, [Overflow.SATURATE], random.Random(seed))
     some = None if pytestconfig.option.exhaustive else 6
     tally("the model, converters", sum(map(check, itertools.islice(cases, some))))
 
 
+@pytest.mark.parametrize("out", GRIDS)
+def test_small_formats_to_uneven_ones(out, seed, tally, pytestconfig):
+    """As between pairs of small formats."""
+    everything = pytestconfig.option.exhaustive
+    sources = SOURCES + MORE_SOURCES * everything
+    cases = trees(sources, [out], list(Overflow), random.Random(seed))
+    some = None if everything else 4
+    tally("the model, uneven formats", sum(map(check, itertools.islice(cases, some))))
+
+
+def test_sixteen_bits_to_uneven_formats(seed, tally, pytestconfig):
+    cases = trees(["bf16", "fp16"], ["nf4", "e8m0"], list(Overflow), random.Random(seed))
+    some = None if pytestconfig.option.exhaustive else 2
+    tally("the model, uneven formats", sum(map(check, itertools.islice(cases, some))))
+
+
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize(
     ("src", "out"),
-    [("e5m2", "e2m1"), ("e4m3fn", "e3m2"), ("s3.4", "e3m1"), ("e4m3fn", "s4.2"), ("int8", "int4")],
+    [
+        *(("e5m2", "e2m1"), ("e4m3fn", "e3m2"), ("s3.4", "e3m1"), ("e4m3fn", "s4.2")),
+        *(
+            ("int8", "int4"),
+            ("s1.4", "nf4"),
+            ("e3m2", "bin"),
+            ("s3.4", "e8m0"),
+            ("nf4", "khot1:s0.5"),
+        ),
+    ],
 )
 def test_against_the_definition(src, out, mode, tally):
     """The oracle shares no code with model or circuit."""
@@ -113,6 +140,10 @@ def test_against_the_definition(src, out, mode, tally):
         {"a": "e2m1", "b": "e8m0", "out": "bf16"},
         {"a": "int8", "b": "bf16", "out": "e4m3fn", "out_round": "sr_c", "random_bits": 5},
         {"a": "int16", "b": "int8", "out": "s6.-3", "out_round": "sr_b", "random_bits": 4},
+        {"a": "e4m3fn", "b": "ue4m3fn", "out": "nf4", "out_round": "up"},
+        {"a": "int8", "b": "s0.7", "out": "khot2:s3.6"},
+        {"a": "nf4", "b": "e5m2", "out": "e8m0", "out_round": "odd"},
+        {"a": "e3m2", "b": "e3m2", "out": "bin", "out_round": "sr_a", "random_bits": 2},
     ],
     ids=lambda tree: f"{tree['a']}_{tree['b']}_{tree['out']}",
 )
@@ -141,3 +172,21 @@ def test_mutant_is_caught(mutant, monkeypatch):
     mutant(monkeypatch)
     with pytest.raises(AssertionError, match="fp16 -> e4m3fn"):
         check({"a": "fp16", "out": "e4m3fn", "out_round": "sr_c", "random_bits": 2})
+
+
+def bounds_one_too_high(monkeypatch):
+    find = togrid.find_changes
+    monkeypatch.setattr(
+        togrid, "find_changes", lambda *args: [(key + 1, code) for key, code in find(*args)]
+    )
+
+
+def nan_kept(monkeypatch):
+    monkeypatch.setattr(togrid.ToGrid, "_nan", 0)
+
+
+@pytest.mark.parametrize("mutant", [bounds_one_too_high, nan_kept])
+def test_mutant_of_a_search_is_caught(mutant, monkeypatch):
+    mutant(monkeypatch)
+    with pytest.raises(AssertionError, match="e4m3fn -> nf4"):
+        check({"a": "e4m3fn", "out": "nf4"})

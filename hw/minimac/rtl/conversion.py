@@ -3,12 +3,13 @@
 from minimac.rtl.accumulator import State
 from minimac.rtl.round import Modes
 from minimac.rtl.tofixed import ToFixed
+from minimac.rtl.togrid import ToGrid
 from minimac.rtl.tominifloat import ToMinifloat
-from minimac.spec import Arithmetic, FixedPoint, Format, Minifloat
+from minimac.spec import Arithmetic, FixedPoint, Format, GridFormat, Minifloat
 
 __all__ = ["Conversion", "conversion_to"]
 
-Conversion = ToMinifloat | ToFixed
+Conversion = ToMinifloat | ToFixed | ToGrid
 
 
 def conversion_to(
@@ -19,11 +20,11 @@ def conversion_to(
     keeps_zero_sign: bool = True,
     random_bits: int | None = None,
 ) -> Conversion:
-    """Return the conversion of a state to a minifloat or to fixed point.
+    """Return the conversion of a state to a scalar format.
 
     Parameters
     ----------
-    out : Minifloat or FixedPoint
+    out : Format
         The format.
     modes : Arithmetic or Modes
         Modes of the conversion.
@@ -39,5 +40,7 @@ def conversion_to(
         return ToMinifloat(
             modes, out, state, keeps_zero_sign=keeps_zero_sign, random_bits=random_bits
         )
+    if isinstance(out, GridFormat):
+        return ToGrid(modes, out, state, random_bits=random_bits)
     assert isinstance(out, FixedPoint)
     return ToFixed(modes, out, state, random_bits=random_bits)

@@ -8,7 +8,7 @@ from amaranth.lib import data
 from minimac.rtl.conversion import Conversion, conversion_to
 from minimac.rtl.delay import Delays
 from minimac.rtl.operand import unpack
-from minimac.rtl.operations import SumOfCodes, operation_for
+from minimac.rtl.operations import Listed, SumOfCodes, operation_for
 from minimac.rtl.outline import Outline
 from minimac.rtl.pipeline import Pipeline
 from minimac.rtl.rounded import RoundedAccumulator
@@ -52,7 +52,7 @@ class ElementwisePlan(StreamedPlan):
 
     def _conversion(self, design: Elementwise) -> Conversion | None:
         """Return what rounds the state, unless that is a code of the result already."""
-        if isinstance(self.accumulator, (RoundedAccumulator, SumOfCodes)):
+        if isinstance(self.accumulator, (RoundedAccumulator, SumOfCodes, Listed)):
             return None
         return conversion_to(design.out, design, self.accumulator, random_bits=self.random_bits)
 

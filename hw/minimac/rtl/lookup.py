@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from amaranth.hdl import Const, Mux, Shape, Value
+from amaranth.hdl import Cat, Const, Mux, Shape, Value, unsigned
 
-__all__ = ["look_up"]
+__all__ = ["look_up", "look_up_bits"]
 
 
 def look_up(index: Value, values: Sequence[int | None], shape: Shape) -> Value:
@@ -24,6 +24,15 @@ def look_up(index: Value, values: Sequence[int | None], shape: Shape) -> Value:
     """
     missing = (1 << len(index)) - len(values)
     return _choose(index, [*values, *[None] * missing], shape)
+
+
+def look_up_bits(index: Value, values: Sequence[int], width: int) -> Value:
+    """Return the same of numbers that ascend in regular steps: a tree for each bit.
+
+    Bits that follow from one of the index, or not at all, take no tree then.
+    """
+    bits = ([value >> n & 1 for value in values] for n in range(width))
+    return Cat(*(look_up(index, column, unsigned(1)) for column in bits))
 
 
 def _choose(index: Value, values: list[int | None], shape: Shape) -> Value:

@@ -1,13 +1,15 @@
 """What single operations give before they are rounded: products and sums, as chains of one term."""
 
 from dataclasses import replace
+from fractions import Fraction as Exact
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed, unsigned
 from amaranth.lib import data
 
 from minimac.rtl.accumulator import Accumulator, Fraction, Integer
 from minimac.rtl.delay import Delays, Section
 from minimac.rtl.kinds import accumulator_for
+from minimac.rtl.lookup import look_up
 from minimac.rtl.operand import (
     Operand,
     counts_as_fixed,
@@ -26,18 +28,20 @@ from minimac.spec import (
     Convert,
     Design,
     ExponentOnly,
-    FixedPoint,
     Fma,
     Format,
+    GridFormat,
     Minifloat,
     Multiplier,
     Overflow,
     Rounding,
 )
+from minimac.spec.grids import round_to_grid
 
 __all__ = [
     "FloatSum",
     "IntegerSum",
+    "Listed",
     "Number",
     "Product",
     "SingleTerm",
@@ -68,7 +72,7 @@ class Product(SingleTerm):
         fixed = counts_as_fixed(spec.a) and counts_as_fixed(spec.b)
         # A minifloat wants the sign of a zero, too, and random bits round magnitudes.
         steady = not spec.out_round.stochastic
-        self._is_integer = fixed and isinstance(spec.out, FixedPoint) and steady
+        self._is_integer = fixed and not isinstance(spec.out, Minifloat) and steady
         probe = float_product(spec, Signal(spec.a.width), Signal(spec.b.width))
         self._low, self._high = (spec.product_min_exp + end for end in (probe.least, probe.most))
 
@@ -468,9 +472,46 @@ class Number(SingleTerm):
         return Fraction(state.sign, state.significand, state.exponent, base, most, normal_from)
 
 
+class Listed(SingleTerm):
+    """A number of a codebook in another such format: a table has the code of the result."""
+
+    @property
+    def state_layout(self) -> data.StructLayout:
+        """``code``."""
+        return data.StructLayout({"code": self.spec.out.width})
+
+    def sections(self, delays: Delays) -> tuple[Section, ...]:
+        """Look up."""
+        return (Section("unpack", delays.gates(1 + self.spec.a.width)),)
+
+    def multiply(self, m: Module, pipe: Pipeline, a: Value, b: Value | None) -> data.View:
+        """Return the code."""
+        state = Signal(self.state_layout, name="number")
+        m.d.comb += state.code.eq(look_up(a, self._codes, unsigned(self.spec.out.width)))
+        return state
+
+    @property
+    def _codes(self) -> list[int]:
+        spec, fmt = self.spec, self.spec.a
+        assert isinstance(fmt, Codebook)
+        assert isinstance(spec.out, GridFormat)
+        unit = Exact(2) ** fmt.lsb_exp
+        return [
+            round_to_grid(spec.out, fmt.lsbs(code) * unit, spec.out_round, spec.out_overflow)
+            for code in range(len(fmt.codes))
+        ]
+
+    def fraction(self, m: Module, state: data.View) -> Fraction:
+        """Nobody asks: the code is final."""
+        raise NotImplementedError
+
+
 def operation_for(design: Design) -> Accumulator:
     """Return what holds the result of a unit's operation."""
     if isinstance(design, Convert):
+        listed = isinstance(design.a, Codebook) and isinstance(design.out, GridFormat)
+        if listed and design.b is None and not design.out_round.stochastic:
+            return Listed(design)
         return Number(design) if design.b is None else Product(design)
     if isinstance(design, Fma):
         return accumulator_for(design)

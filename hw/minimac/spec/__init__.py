@@ -44,6 +44,7 @@ from minimac.spec.functions import (
     Interpolation,
     Softmax,
 )
+from minimac.spec.grids import GridFormat
 from minimac.spec.implementation import Implementation
 from minimac.spec.loading import UNITS, load_design
 from minimac.spec.names import parse_format
@@ -73,6 +74,7 @@ __all__ = [
     "Fma",
     "Format",
     "FusedAccumulation",
+    "GridFormat",
     "Hadamard",
     "Implementation",
     "Interpolation",

@@ -44,6 +44,8 @@ class Arithmetic:
     """
 
     __pydantic_config__: ClassVar[Any] = {"extra": "forbid"}
+    #: Families that ``out`` may be of.
+    out_families: ClassVar[tuple[type[Format], ...]] = (Minifloat, FixedPoint)
 
     a: Format
     b: Format
@@ -141,7 +143,7 @@ class Arithmetic:
 
     def _check_out(self) -> None:
         out, overflow = self.out, self.out_overflow
-        if not isinstance(out, (Minifloat, FixedPoint)):
+        if not isinstance(out, self.out_families):
             raise SpecError(f"out: must be a minifloat or fixed-point format, not {out.name}")
         if overflow is Overflow.WRAP and not (isinstance(out, FixedPoint) and not out.symmetric):
             raise SpecError(

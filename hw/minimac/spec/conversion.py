@@ -5,15 +5,19 @@ from typing import Any, ClassVar, Literal
 
 from minimac.spec.accumulation import ExactAccumulation
 from minimac.spec.blocks import BlockFormat
+from minimac.spec.codebooks import Codebook, KHot
 from minimac.spec.design import Design
 from minimac.spec.errors import SpecError
-from minimac.spec.formats import FixedPoint, Format, Minifloat
+from minimac.spec.formats import ExponentOnly, FixedPoint, Format, Minifloat
+from minimac.spec.grids import GridFormat
 from minimac.spec.products import Product
 from minimac.spec.rounding import Overflow, Rounding
 
 __all__ = ["Convert", "Lfsr", "Quantize"]
 
 _LARGEST_BLOCK = 256  # elements that a transfer takes
+_TABLE_BITS = 12  # index of a table of codes by chance
+_EXACT_BITS = 53  # of a product that float64 holds
 
 
 @dataclass(frozen=True)
@@ -136,6 +140,7 @@ class Convert(_RandomBits, Design):
     """
 
     unit: ClassVar[str] = "convert"
+    out_families = (Minifloat, FixedPoint, Codebook, KHot, ExponentOnly)
 
     b: Format | None = None  # type: ignore[assignment]  # the only unit that may do without
 
@@ -143,11 +148,29 @@ class Convert(_RandomBits, Design):
         for key, fmt in (("a", self.a), ("b", self.b)):
             if isinstance(fmt, BlockFormat):
                 raise SpecError(f"{key}: convert takes scalar formats, not {fmt.name}")
+        if isinstance(self.out, BlockFormat):
+            raise SpecError(f"out: convert gives single numbers; for {self.out.name} use quantize")
         _add_nothing_up(self)
         self._fill_in_random(Rounding(self.out_round), self.reset)
         super().__post_init__()
         if isinstance(self.out, FixedPoint) and self.out.width + (self.random_bits or 0) > 63:
             raise SpecError(f"random_bits: must be at most 31 for an out of {self.out.name}")
+        if isinstance(self.out, GridFormat):
+            self._check_grid()
+
+    def _check_grid(self) -> None:
+        most = _TABLE_BITS - self.out.width
+        if (self.random_bits or 0) > most:
+            raise SpecError(
+                f"random_bits: must be at most {most} for an out of {self.out.name}"
+                if most > 0
+                else f"out_round: must not be stochastic for an out of {self.out.name}"
+            )
+        if self.product_bits > _EXACT_BITS:
+            raise SpecError(
+                f"b: significands must have {_EXACT_BITS} bits at most together with those of "
+                f"{self.a.name} for an out of {self.out.name}, not {self.product_bits}"
+            )
 
     def as_dict(self) -> dict[str, Any]:
         """Return the design as a design file would have it, without what it has no use for."""

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from minimac.bench.operands import all_codes
 from minimac.bench.transferbench import Fields, TransferBench
 from minimac.model import convert_numbers, decode, draw_bits, encode
-from minimac.spec import Convert, Design, Format
+from minimac.spec import Convert, Design, Format, GridFormat
 
 __all__ = ["ConvertBench"]
 
@@ -78,11 +78,16 @@ def _near_results(design: Convert, rng: np.random.Generator, count: int) -> NDAr
     """Return codes of what is next to results, or in the middle between two of them."""
     out = design.out
     codes = all_codes(out) if out.width <= 16 else rng.integers(1 << out.width, size=count)
-    values = decode(out, rng.choice(codes, count))
-    values = np.where(np.isfinite(values), values, 1.0)
-    steps = np.exp2(out.lsb_exp) * rng.choice([0.5, 0.25, 0.0], count)
+    values = decode(out, codes)
+    values = values[np.isfinite(values)]
+    if isinstance(out, GridFormat):
+        values = np.unique(values)
+        places = np.append(values, (values[1:] + values[:-1]) / 2)
+    else:
+        steps = np.exp2(out.lsb_exp) * np.array([0.5, 0.25, 0.0])
+        places = np.add.outer(values, steps).ravel()
     with np.errstate(over="ignore"):
-        near = np.asarray(encode(design.a, values + steps), np.int64)
+        near = np.asarray(encode(design.a, rng.choice(places, count)), np.int64)
     near = near + rng.integers(-1, 2, count)
     near &= (1 << design.a.width) - 1
     return np.where([design.a.holds(code) for code in near.tolist()], near, near * 0)

@@ -7,8 +7,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from minimac.model.blocks import quantize_blocks
 from minimac.model.elementwise import multiply
-from minimac.model.scalars import code_type, convert, decode
-from minimac.spec import Convert, Quantize
+from minimac.model.scalars import code_type, convert, decode, encode
+from minimac.spec import Convert, GridFormat, Quantize
 
 __all__ = ["convert_numbers", "quantize_numbers"]
 
@@ -58,6 +58,10 @@ def convert_numbers(
         return convert(design.a, design.out, a, *modes, random_bits)
     if b is None:
         raise ValueError("b must be given: this converter takes a scale with each number")
+    if isinstance(design.out, GridFormat):
+        with np.errstate(invalid="ignore"):
+            products = decode(design.a, a) * decode(design.b, b)  # exact
+        return encode(design.out, products, design.out_round, design.out_overflow, random_bits)
     return multiply(design, a, b, random_bits)
 
 

@@ -15,12 +15,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from minimac.spec import Codebook, ExponentOnly, KHot, Overflow, Rounding
+from minimac.spec import ExponentOnly, GridFormat, KHot, Overflow, Rounding
 
-__all__ = ["Bounds", "GridFormat", "find_bounds", "round_by_chance"]
-
-#: A format whose values do not lie evenly.
-GridFormat = Codebook | KHot | ExponentOnly
+__all__ = ["Bounds", "find_bounds", "round_by_chance"]
 
 # Distances are computed with three roundings; this is more than they can be wrong by.
 _DOUBT = 2.0**-50

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from minimac.model.grids import GridFormat, find_bounds, round_by_chance
+from minimac.model.grids import find_bounds, round_by_chance
 from minimac.model.operands import flat_codes, read_codes, source
 from minimac.model.tiling import run
 from minimac.spec import (
@@ -15,6 +15,7 @@ from minimac.spec import (
     ExponentOnly,
     FixedPoint,
     Format,
+    GridFormat,
     KHot,
     Minifloat,
     Overflow,

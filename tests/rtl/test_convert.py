@@ -9,7 +9,7 @@ import pytest
 import oracle
 from evaluation import evaluate
 from minimac.bench.operands import all_codes
-from minimac.model import convert_numbers
+from minimac.model import convert_numbers, encode
 from minimac.rtl import elementwise as rtl
 from minimac.rtl import togrid, tominifloat
 from minimac.rtl.elementwise import Operation
@@ -144,6 +144,9 @@ def test_against_the_definition(src, out, mode, tally):
         {"a": "int8", "b": "s0.7", "out": "khot2:s3.6"},
         {"a": "nf4", "b": "e5m2", "out": "e8m0", "out_round": "odd"},
         {"a": "e3m2", "b": "e3m2", "out": "bin", "out_round": "sr_a", "random_bits": 2},
+        {"a": "s20.22", "b": "e5m2", "out": "e4m3fn"},
+        {"a": "int53", "b": "fp32", "out": "bf16", "out_round": "odd"},
+        {"a": "int48", "b": "int8", "out": "int16", "out_overflow": "wrap"},
     ],
     ids=lambda tree: f"{tree['a']}_{tree['b']}_{tree['out']}",
 )
@@ -156,6 +159,39 @@ def test_scales(tree, seed):
     got = evaluate(Operation(design), fields)["result"]
     want = convert_numbers(design, fields["a"], fields["b"], fields.get("random"))
     assert got == want.tolist()
+
+
+@pytest.mark.parametrize("mode", ["rne", "down", "sr_b"])
+@pytest.mark.parametrize(
+    ("src", "scale", "out"),
+    [("s20.22", None, "e4m3fn"), ("s20.22", "fp32", "e4m3fn"), ("uint53", "fp32", "int8"),
+     ("int43", None, "nf4")],
+)  # fmt: skip
+def test_wide_accumulators_against_the_definition(src, scale, out, mode, seed, tally):
+    tree = {"a": src, "out": out, "out_round": mode} | ({"b": scale} if scale else {})
+    tree |= {"random_bits": 5} if mode.startswith("sr") else {}
+    design = load_design({"name": "m", "unit": "convert", **tree})
+    rng, count = np.random.default_rng(seed), 500
+    width = design.a.width
+    # Numbers of all sizes, and scales that bring most of them into the range of the result.
+    codes = rng.integers(1 << width, size=count) >> rng.integers(width - 1, size=count)
+    codes = np.where(rng.random(count) < 0.5, codes, -codes) & (1 << width) - 1
+    fields = {"a": codes}
+    if scale:
+        fields["b"] = encode(design.b, 2.0 ** -rng.uniform(0, 60, count)).astype(np.int64)
+    if design.random_bits:
+        fields["random"] = rng.integers(1 << design.random_bits, size=count)
+    got = evaluate(Operation(design), fields)["result"]
+    assert (
+        got == convert_numbers(design, *(fields.get(key) for key in ("a", "b", "random"))).tolist()
+    )
+    for n, code in enumerate(got):
+        value = oracle.value(design.a, int(codes[n]))
+        value *= oracle.value(design.b, int(fields["b"][n])) if scale else 1
+        random_bits = [(int(fields["random"][n]), 5)] if design.random_bits else []
+        wanted = oracle.round_to(design.out, value, mode, "saturate", *random_bits)
+        assert code == wanted, (hex(codes[n]), n)
+    tally("the definition, converters", count)
 
 
 def sticky_bit_dropped(monkeypatch):

@@ -244,7 +244,8 @@ def test_special_codes_of_every_small_minifloat():
             "s-3.2",
             "format 's-3.2': a fixed-point format needs at least 1 bit besides the sign, not -1",
         ),
-        ("int33", "format 'int33': a format has at most 32 bits, not 33"),
+        ("int54", "format 'int54': a fixed-point format has at most 53 bits, not 54"),
+        ("e8m24", "format 'e8m24': mantissa must have 0 to 23 bits, not 24"),
         (
             "uint8:sym",
             "format 'uint8:sym': sym is for signed formats; an unsigned one has no negative code",

@@ -408,8 +408,13 @@ def chunked(**outer):
         ),
         (
             {"accumulate": FIXED | {"format": "int61"}},
-            "accumulate.format: format 'int61': a format has at most 32 bits, not 61",
+            "accumulate.format: format 'int61': a fixed-point format has at most 53 bits, not 61",
         ),
+        (
+            {"accumulate": FIXED | {"format": "int33"}},
+            "accumulate: int33 has more than 32 bits: it is for a of unit convert alone",
+        ),
+        ({"a": "int33"}, "a: int33 has more than 32 bits: it is for a of unit convert alone"),
         (
             {"accumulate": FIXED | {"round": "sr_a"}},
             "accumulate: round must not be stochastic, as sr_a is",

@@ -263,6 +263,8 @@ def test_options_of_blocks_stand_in_any_order():
         ("mxint8:foo", "option 'foo' is unknown; known are size, scale, rule, tensor, ocp"),
         ("bfp16:ftz:sym", "option 'ftz:sym' is unknown; known are size, scale, rule, tensor"),
         ("e2m1" + ":ftz" * 32, "a name has at most 32 words"),
+        ("dfp33", "int33 has more than 32 bits: it is for a of unit convert alone"),
+        ("nf4:s2.32", "s2.32 has more than 32 bits: it is for a of unit convert alone"),
     ],
 )
 def test_wrong_names(name, message):
@@ -274,7 +276,7 @@ def test_wrong_names(name, message):
 @pytest.mark.parametrize(
     ("name", "inner", "message"),
     [
-        ("dfp33", "int33", "a format has at most 32 bits, not 33"),
+        ("dfp54", "int54", "a fixed-point format has at most 53 bits, not 54"),
         ("nf4:e9m1", "e9m1", "exponent must have 0 to 8 bits, not 9"),
         ("mxfp4:scale=ue4m3fnuz", "ue4m3fnuz", "fnuz puts NaN where -0 would be"),
         ("block:e4m3fn:sze=16", "e4m3fn:sze=16", "option 'sze=16' is unknown"),

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
 from minimac.spec.errors import SpecError
-from minimac.spec.formats import FP32, FixedPoint, Format, Minifloat
+from minimac.spec.formats import FP32, FixedPoint, Format, Minifloat, check_narrow
 from minimac.spec.rounding import Overflow, Rounding
 
 __all__ = [
@@ -174,6 +174,7 @@ class FixedAccumulation(Accumulation):
     def __post_init__(self) -> None:
         if not isinstance(self.format, FixedPoint):
             raise SpecError(f"format must be fixed point, not {self.format.name}")
+        check_narrow(self.format)
         _check_round(self)
         object.__setattr__(self, "overflow", Overflow(self.overflow))
         if self.overflow not in (Overflow.SATURATE, Overflow.WRAP):

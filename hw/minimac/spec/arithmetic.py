@@ -12,7 +12,14 @@ from minimac.spec.accumulation import (
 )
 from minimac.spec.blocks import BlockFormat
 from minimac.spec.errors import SpecError
-from minimac.spec.formats import FP32, ExponentOnly, FixedPoint, Format, Minifloat
+from minimac.spec.formats import (
+    FP32,
+    ExponentOnly,
+    FixedPoint,
+    Format,
+    Minifloat,
+    check_narrow,
+)
 from minimac.spec.products import Product
 from minimac.spec.rounding import Overflow, Rounding
 
@@ -46,6 +53,8 @@ class Arithmetic:
     __pydantic_config__: ClassVar[Any] = {"extra": "forbid"}
     #: Families that ``out`` may be of.
     out_families: ClassVar[tuple[type[Format], ...]] = (Minifloat, FixedPoint)
+    #: Keys of formats that may have more than 32 bits.
+    wide_keys: ClassVar[tuple[str, ...]] = ()
 
     a: Format
     b: Format
@@ -63,6 +72,9 @@ class Arithmetic:
             ("out_overflow", Overflow),
         ):
             object.__setattr__(self, key, kind(getattr(self, key)))
+        for key in ("a", "b", "out"):
+            if key not in self.wide_keys and getattr(self, key) is not None:
+                check_narrow(getattr(self, key), f"{key}: ")
         if self.accumulate is None:
             if not self.has_blocks:
                 raise SpecError("accumulate: is missing; this key is required")

@@ -9,7 +9,16 @@ from typing import Any, ClassVar
 
 from minimac.spec.codebooks import BorrowedFormat
 from minimac.spec.errors import SpecError, nearest, short
-from minimac.spec.formats import E8M0, FP32, ExponentOnly, FixedPoint, Format, Minifloat, Specials
+from minimac.spec.formats import (
+    E8M0,
+    FP32,
+    ExponentOnly,
+    FixedPoint,
+    Format,
+    Minifloat,
+    Specials,
+    check_narrow,
+)
 
 __all__ = ["BLOCKS", "BlockFormat", "ScaleRule"]
 
@@ -88,6 +97,7 @@ class BlockFormat(BorrowedFormat):
             raise SpecError(
                 f"elements of a block must be of a scalar format, not {self.element.name}"
             )
+        check_narrow(self.element)
         if self.size is not None and not 1 <= self.size <= 65536:
             raise SpecError(f"a block has 1 to 65536 elements, not {self.size}")
         if not isinstance(self.scale, (ExponentOnly, Minifloat)):

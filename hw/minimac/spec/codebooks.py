@@ -11,7 +11,7 @@ from fractions import Fraction
 from typing import ClassVar
 
 from minimac.spec.errors import SpecError
-from minimac.spec.formats import FixedPoint, Format, Minifloat
+from minimac.spec.formats import FixedPoint, Format, Minifloat, check_narrow
 
 __all__ = ["TABLES", "BorrowedFormat", "Codebook", "KHot"]
 
@@ -82,6 +82,7 @@ class Codebook(BorrowedFormat):
     def __post_init__(self) -> None:
         if not isinstance(self.of, (Minifloat, FixedPoint)):
             raise SpecError("values of a codebook must be of a minifloat or fixed-point format")
+        check_narrow(self.of)
         object.__setattr__(self, "codes", tuple(int(code) for code in self.codes))
         if not 2 <= len(self.codes) <= 256:
             raise SpecError(f"a codebook has 2 to 256 values, not {len(self.codes)}")
@@ -327,6 +328,7 @@ def _table(label: str) -> tuple[Format, tuple[int, ...]]:
         raise SpecError(f"there is no table {label!r}")
     if not isinstance(of, (Minifloat, FixedPoint)):
         raise SpecError("values of a codebook must be of a minifloat or fixed-point format")
+    check_narrow(of)
     return of, tuple(_nearest_code(of, value) for value in values)
 
 

@@ -141,6 +141,7 @@ class Convert(_RandomBits, Design):
 
     unit: ClassVar[str] = "convert"
     out_families = (Minifloat, FixedPoint, Codebook, KHot, ExponentOnly)
+    wide_keys = ("a",)
 
     b: Format | None = None  # type: ignore[assignment]  # the only unit that may do without
 

@@ -27,7 +27,11 @@ __all__ = [
     "Minifloat",
     "NanCode",
     "Specials",
+    "check_narrow",
 ]
+
+_MOST_BITS = 32
+_MOST_FIXED_BITS = 53  # of values that float64 holds
 
 
 class NanCode(enum.Enum):
@@ -221,8 +225,8 @@ class Minifloat(Format):
             raise SpecError("an fn format needs at least 1 mantissa bit")
         if self.specials is Specials.FNUZ and not self.signed:
             raise SpecError("fnuz puts NaN where -0 would be: it needs a sign; use fn")
-        if self.width > 32:
-            raise SpecError(f"a format has at most 32 bits, not {self.width}")
+        if self.width > _MOST_BITS:
+            raise SpecError(f"a format has at most {_MOST_BITS} bits, not {self.width}")
         if self.max_code < 1 or (self.ftz and self.max_code < 1 << self.man_bits):
             raise SpecError("no code is left for a finite value other than zero")
         if self.lsb_exp < -1074 or self.max_exp > 1023:
@@ -365,7 +369,9 @@ class Minifloat(Format):
 
 @dataclass(frozen=True)
 class FixedPoint(Format):
-    """A fixed-point format of at most 32 bits: two's complement if ``signed``.
+    """A fixed-point format of at most 53 bits: two's complement if ``signed``.
+
+    Above 32 bits it is one of accumulators, which can be converted and nothing else.
 
     Parameters
     ----------
@@ -403,8 +409,10 @@ class FixedPoint(Format):
                 "a fixed-point format needs at least 1 bit besides the sign, "
                 f"not {self.int_bits + self.frac_bits}"
             )
-        if self.width > 32:
-            raise SpecError(f"a format has at most 32 bits, not {self.width}")
+        if self.width > _MOST_FIXED_BITS:
+            raise SpecError(
+                f"a fixed-point format has at most {_MOST_FIXED_BITS} bits, not {self.width}"
+            )
         if self.symmetric and not self.signed:
             raise SpecError("sym is for signed formats; an unsigned one has no negative code")
         if not max(abs(self.int_bits), abs(self.frac_bits)) <= 999:
@@ -554,6 +562,27 @@ class ExponentOnly(Format):
         if not self.holds(code) or code == self.nan_code:
             raise SpecError(f"code {code:#x} of {self.name} is not a finite number")
         return 1 << code
+
+
+def check_narrow(fmt: Format, where: str = "") -> None:
+    """Refuse a format that can be converted and nothing else.
+
+    Parameters
+    ----------
+    fmt : Format
+        The format.
+    where : str
+        How the message begins.
+
+    Raises
+    ------
+    SpecError
+        If it has more than 32 bits.
+    """
+    if fmt.width > _MOST_BITS:
+        raise SpecError(
+            f"{where}{fmt.name} has more than {_MOST_BITS} bits: it is for a of unit convert alone"
+        )
 
 
 #: Canonical names that people know better than those of the grammar.

@@ -8,12 +8,14 @@ from numpy.typing import ArrayLike, NDArray
 from minimac.model.exact import add_exactly
 from minimac.model.foot import Foot
 from minimac.model.operands import (
+    NARROW_BITS,
     as_floats,
     as_negatives,
     as_signs,
     flat_codes,
     read_codes,
     source,
+    wide_integers,
 )
 from minimac.model.scalars import RandomBits, code_type, read_random, target
 from minimac.spec import (
@@ -217,6 +219,9 @@ def _foot(
 
 def _take_apart(fmt: Format, codes: NDArray[Any]) -> _Terms:
     """Return numbers as the terms of a sum, in the shape of their codes."""
+    if fmt.width > NARROW_BITS:
+        integers, never = wide_integers(fmt, codes), np.zeros(codes.shape, np.bool_)
+        return _Terms(integers, np.full(codes.shape, fmt.lsb_exp), integers < 0, never, never)
     significands, exponents = as_floats(fmt, codes, np.int64, fmt.min_exp)
     specials = as_signs(fmt, codes)[1]
     return _Terms(
@@ -229,10 +234,13 @@ def _take_apart(fmt: Format, codes: NDArray[Any]) -> _Terms:
 
 
 def _multiply(spec: Arithmetic, a: NDArray[Any], b: NDArray[Any]) -> _Terms:
-    """Multiply codes; a product of too many bits for int64 has wrong ones in its place."""
+    """Multiply codes; a product of too many bits for int64 has its sign in its place."""
     x, y = _take_apart(spec.a, a), _take_apart(spec.b, b)
     if spec.product is Product.EXACT:
-        significands, exponents = x.significands * y.significands, x.exponents + y.exponents
+        factors = x.significands, y.significands
+        if spec.product_bits > _INTEGER_BITS:
+            factors = np.sign(x.significands), np.sign(y.significands)
+        significands, exponents = factors[0] * factors[1], x.exponents + y.exponents
     else:
         significands, exponents = _multiply_approximately(spec, a, b)
     zero_x, zero_y = ((t.significands == 0) & ~t.infinite & ~t.nan for t in (x, y))
@@ -273,10 +281,11 @@ def _round_wide(
 ) -> NDArray[np.uint32]:
     """Round products of more bits than int64 has: each is the sum of two."""
     x, y = (_take_apart(fmt, codes.ravel()) for fmt, codes in ((spec.a, a), (spec.b, b)))
-    high = y.significands >> 16
+    half = spec.a.sig_bits // 2  # it is the wider one, and b has 32 bits at most
+    high = x.significands >> half
     places = x.exponents + y.exponents
-    products = x.significands * (y.significands - (high << 16)), x.significands * high
-    return _round_sums(np.stack(products), np.stack([places, places + 16]), foot).reshape(a.shape)
+    products = (x.significands - (high << half)) * y.significands, high * y.significands
+    return _round_sums(np.stack(products), np.stack([places, places + half]), foot).reshape(a.shape)
 
 
 def _add(spec: Arithmetic, x: _Terms, y: _Terms, foot: Foot) -> NDArray[Any]:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from minimac.model.kernels import Source
 
 __all__ = [
+    "NARROW_BITS",
     "as_floats",
     "as_integers",
     "as_negatives",
@@ -29,7 +30,11 @@ __all__ = [
     "read_codes",
     "resolve",
     "source",
+    "wide_integers",
 ]
+
+#: Width of the codes that kernels take apart.
+NARROW_BITS = 32
 
 
 def read_codes(fmt: Format, codes: ArrayLike, name: str = "codes") -> NDArray[np.integer[Any]]:
@@ -135,6 +140,12 @@ def source(fmt: Format) -> "Source":
 def flat_codes(codes: NDArray[Any]) -> NDArray[np.uint32]:
     """Return codes along one axis and in one type, so that loops are compiled for one only."""
     return np.ascontiguousarray(codes, np.uint32).ravel()
+
+
+def wide_integers(fmt: Format, codes: NDArray[Any]) -> NDArray[np.int64]:
+    """Return fixed-point values of any width as multiples of ``2**fmt.lsb_exp``."""
+    values = codes.astype(np.int64)
+    return values - ((values > fmt.max_lsbs).astype(np.int64) << fmt.width)
 
 
 def resolve(fmt: Format, codes: NDArray[Any]) -> NDArray[np.uint32]:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from minimac.model.grids import find_bounds, round_by_chance
-from minimac.model.operands import flat_codes, read_codes, source
+from minimac.model.operands import NARROW_BITS, flat_codes, read_codes, source, wide_integers
 from minimac.model.tiling import run
 from minimac.spec import (
     Codebook,
@@ -229,6 +229,8 @@ def _values(fmt: Format) -> NDArray[np.float64]:
 
 def _decode(fmt: Format, codes: NDArray[Any]) -> NDArray[np.float64]:
     """Return the values of codes, each taken apart."""
+    if fmt.width > NARROW_BITS:
+        return np.ldexp(wide_integers(fmt, codes).astype(np.float64), fmt.lsb_exp)
     from minimac.model.kernels import decode_array  # Numba takes longer to import than all else
 
     flat, values, of = flat_codes(codes), np.empty(codes.size), source(fmt)
@@ -280,7 +282,9 @@ def code_type(fmt: Format) -> type[np.unsignedinteger[Any]]:
 
 
 def _unsigned_type(width: int) -> type[np.unsignedinteger[Any]]:
-    return np.uint8 if width <= 8 else np.uint16 if width <= 16 else np.uint32
+    return next(
+        word for word in (np.uint8, np.uint16, np.uint32, np.uint64) if width <= np.iinfo(word).bits
+    )
 
 
 def read_values(values: ArrayLike) -> NDArray[np.float64]:

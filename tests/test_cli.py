@@ -50,7 +50,8 @@ def test_version(capsys):
     [
         [],
         *(["list"], ["decode"], ["encode"], ["table"]),
-        *(["generate"], ["simulate"], ["cost"], ["predict"], ["explore"], ["report"]),
+        *(["generate"], ["simulate"], ["cost"], ["predict"], ["workload"]),
+        *(["explore"], ["report"]),
     ],
 )
 def test_help(verb, capsys):
@@ -727,6 +728,78 @@ def test_cost(capsys, measured):
     out = capsys.readouterr().out.splitlines()
     assert out == ["metric     value", "area_um2  1234.5", "cells         10"]
     assert measured == [None]
+
+
+@pytest.mark.parametrize(
+    ("args", "composes"),
+    [
+        (["--set", "array.rows=17", "--set", "array.columns=16"], True),
+        (["--set", "array.rows=16", "--set", "array.columns=16"], False),
+        (["--set", "array.rows=17", "--set", "array.columns=16", "--direct"], False),
+        (["--set", "array.rows=17", "--set", "array.columns=16", "--technology", "ice40"], False),
+        (["--compose"], True),
+    ],
+)
+def test_large_arrays_are_composed(capsys, monkeypatch, measured, args, composes):
+    told = {"from": ["2x2"], "checked_at": "4x4", "errors_percent": {"area_um2": -0.25}}
+    conditions = {"composed": told, "tool": "Yosys"}
+    figures = {"area_um2": 5.0, "delay_ps": 1.0, "meets_clock": True, "provenance": conditions}
+    found = SimpleNamespace(cost=SimpleNamespace(as_dict=lambda: figures))
+    monkeypatch.setattr("minimac.cost.compose", lambda *_: found)
+    assert main(["cost", INT8, *args]) == 0
+    assert (
+        "composed from arrays of 2x2; a composed 4x4 is off by area -0.2 %"
+        in capsys.readouterr().err
+    ) == composes
+    assert len(measured) == (not composes)
+
+
+def test_what_cannot_be_composed(wrong):
+    assert wrong("cost", INT8, "--compose", "--set", "array.dataflow=broadcast") == (
+        "unit: figures are composed of systolic arrays with dataflow ws or os; use minimac cost "
+        "without --compose"
+    )
+
+
+def test_a_workload(capsys, monkeypatch):
+    given = []
+    layer = dict.fromkeys(
+        (
+            "cycles",
+            "utilisation_percent",
+            "time_us",
+            "operands_uj",
+            "turns_uj",
+            "idle_uj",
+            "sram_uj",
+        ),
+        1.5,
+    ) | {"name": "c", "macs": 12, "dram_uj": 0.25, "energy_uj": 7.0}
+    figures = {"clock_mhz": 50.0, "fmax_mhz": 80.0, "layers": [layer], "total": layer}
+    figures["provenance"] = {"memory": {"source": "somebody"}}
+    monkeypatch.setattr("minimac.cost.compose", lambda *args: given.append(args))
+    monkeypatch.setattr("minimac.cost.cost_of", lambda *_: SimpleNamespace(as_dict=lambda: figures))
+    network = str(EXAMPLES / "workloads" / "resnet18.yaml")
+    assert main(["workload", network, INT8, "--technology", "asap7"]) == 0
+    out, err = capsys.readouterr()
+    assert len(out.splitlines()) == 3
+    assert "time: at 50 MHz; the array allows 80 MHz" in err
+    assert "memory: somebody" in err
+    assert given[0][0].name == "int8"
+    assert given[0][1:] == ("asap7", None)
+    assert main(["workload", network, INT8, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["total"]["energy_uj"] == 7.0
+
+
+def test_a_workload_that_is_wrong(wrong):
+    Path("none.yaml").write_text("name: x\nlayers: []\n")
+    assert wrong("workload", "none.yaml", INT8) == (
+        "none.yaml: layers: must be a list of at least one layer"
+    )
+    Path("zero.yaml").write_text("name: x\nlayers: [{name: a, m: 1, k: 0, n: 1}]\n")
+    assert wrong("workload", "zero.yaml", INT8) == (
+        "zero.yaml: layers.0.k: must be a whole number from 1 on, not '0'"
+    )
 
 
 def test_cost_as_json_with_operands(capsys, measured):

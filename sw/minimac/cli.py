@@ -126,6 +126,9 @@ FormatName = Annotated[
     typer.Argument(metavar="FORMAT", help="A format: e4m3fn, bf16, int8, nf4, mxfp4, ..."),
 ]
 
+#: Elements of the largest array that `cost` synthesises unless it is told to.
+LARGEST_BUILT = 256
+
 #: Lets numbers with a minus be arguments.
 NUMBERS = {"ignore_unknown_options": True}
 
@@ -693,27 +696,40 @@ def cost(
         bool,
         typer.Option("--parts/--no-parts", help="Cells: split the area by part, name the path."),
     ] = True,
+    composed: Annotated[
+        bool | None,
+        typer.Option(
+            "--compose/--direct",
+            help="Compose an array from small ones, or synthesise it (default: compose those of "
+            f"more than {LARGEST_BUILT} elements).",
+        ),
+    ] = None,
     as_json: AsJson = False,
     changes: Changes = None,
 ) -> None:
     """State area, delay and energy of a design, or its resources and its clock on an FPGA."""
-    from minimac.cost import SynthesisError, measure
+    from minimac.cost import SynthesisError, compose, measure
 
     loaded = _load(design, changes)
     chosen = technology or loaded.technology
     key = "--technology" if technology else f"{design}: technology:"
     _check_technology(key, chosen)
     codes = None if operands is None else [_read_operands(operands, loaded)]
+    if composed is None:
+        composed = _is_large(loaded, chosen)
     try:
-        found = measure(
-            loaded,
-            chosen,
-            operands=codes,
-            dsp=dsp,
-            with_parts=parts,
-            seeds=range(seeds if route else 0),
-            watch=_watch,
-        ).as_dict()
+        if composed:
+            found = compose(loaded, chosen, codes[0] if codes else None).cost.as_dict()
+        else:
+            found = measure(
+                loaded,
+                chosen,
+                operands=codes,
+                dsp=dsp,
+                with_parts=parts,
+                seeds=range(seeds if route else 0),
+                watch=_watch,
+            ).as_dict()
     except SynthesisError as error:
         _fail(str(error))
         return
@@ -796,9 +812,34 @@ def predict(
         print(f"warning: {warning}", file=sys.stderr)
 
 
+def _is_large(design: Design, technology: str) -> bool:
+    """Say whether a design is an array of standard cells that takes long to synthesise."""
+    from minimac.cost import Library, load_technology
+
+    if not isinstance(design, Systolic) or design.array.dataflow == "broadcast":
+        return False
+    large = design.array.rows * design.array.columns > LARGEST_BUILT
+    return large and isinstance(load_technology(technology), Library)
+
+
+def _print_composed(conditions: dict[str, Any]) -> None:
+    """Say what figures are composed from, if they are, and how far off that is."""
+    if "composed" in conditions:
+        told = conditions["composed"]
+        errors = ", ".join(
+            f"{key.split('_')[0]} {error:+.1f} %" for key, error in told["errors_percent"].items()
+        )
+        print(
+            f"composed from arrays of {', '.join(told['from'])}; a composed {told['checked_at']} "
+            f"is off by {errors}; larger ones: docs/composition.md",
+            file=sys.stderr,
+        )
+
+
 def _print_conditions(found: dict[str, Any]) -> None:
     """Say under which conditions a cost holds, and whether it misses its clock."""
     conditions = found["provenance"]
+    _print_composed(conditions)
     if "stimulus" in conditions:
         stimulus = conditions["stimulus"]
         print(
@@ -824,6 +865,60 @@ def _print_conditions(found: dict[str, Any]) -> None:
             "pipeline: auto adds registers",
             file=sys.stderr,
         )
+
+
+@app.command()
+def workload(
+    network: Annotated[
+        Path, typer.Argument(metavar="NETWORK", help="Workload file (YAML): shapes of layers.")
+    ],
+    design: DesignFile,
+    technology: Annotated[
+        str | None,
+        typer.Option(metavar="T", help="What to build for (default: that of the design)."),
+    ] = None,
+    operands: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Codes a (M,K) and b (K,N) for the energy, as .npz."),
+    ] = None,
+    as_json: AsJson = False,
+    changes: Changes = None,
+) -> None:
+    """State cycles, time and energy of a network's layers on an array."""
+    from minimac.cost import SynthesisError, compose, cost_of, load_workload
+
+    layers = load_workload(network)
+    loaded = _load_buildable(design, changes)
+    codes = None if operands is None else _read_operands(operands, loaded)
+    try:
+        found = cost_of(layers, compose(loaded, technology, codes)).as_dict()
+    except SynthesisError as error:
+        _fail(str(error))
+        return
+    if as_json:
+        print(json.dumps(found, indent=2, default=str))
+        return
+    shown = {
+        "layer": "name",
+        "MACs": "macs",
+        "cycles": "cycles",
+        "used %": "utilisation_percent",
+        "us": "time_us",
+        "operands uJ": "operands_uj",
+        "turns uJ": "turns_uj",
+        "idle uJ": "idle_uj",
+        "SRAM uJ": "sram_uj",
+        "DRAM uJ": "dram_uj",
+        "uJ": "energy_uj",
+    }
+    rows = [*found["layers"], found["total"]]
+    _print_table([{head: row[key] for head, key in shown.items()} for row in rows])
+    print(
+        f"time: at {found['clock_mhz']:g} MHz; the array allows {found['fmax_mhz']:.4g} MHz",
+        file=sys.stderr,
+    )
+    print(f"memory: {found['provenance']['memory']['source']}", file=sys.stderr)
+    _print_composed(found["provenance"])
 
 
 def _read_operands(path: Path, design: Design) -> "tuple[Any, Any]":

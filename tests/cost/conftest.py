@@ -2,8 +2,10 @@
 
 import pytest
 
+from minimac.cost import compose
 from minimac.cost.cache import Cache
 from minimac.cost.technology import load_technology
+from minimac.spec import load_design
 
 
 @pytest.fixture(scope="session")
@@ -14,6 +16,35 @@ def sky130():
 @pytest.fixture
 def cache(tmp_path):
     return Cache(tmp_path / "cache")
+
+
+@pytest.fixture(scope="session")
+def composition_cache(tmp_path_factory):
+    """Where the small arrays of a composition are kept."""
+    return Cache(tmp_path_factory.mktemp("composition"))
+
+
+@pytest.fixture(scope="session")
+def tiny():
+    """An array of tiny elements."""
+    return load_design(
+        {
+            "name": "tiny",
+            "unit": "systolic",
+            "a": "int2",
+            "b": "int2",
+            "out": "int8",
+            "accumulate": {"kind": "exact", "max_terms": 64},
+            "array": {"rows": 3, "columns": 6},
+            "clock_mhz": 50,
+        }
+    )
+
+
+@pytest.fixture(scope="session")
+def composed(tiny, composition_cache):
+    """That array, composed."""
+    return compose(tiny, cache=composition_cache)
 
 
 class Sketch:

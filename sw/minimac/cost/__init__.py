@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from minimac.cost.activity import Activity, Energy, energy, simulate
     from minimac.cost.cache import Cache
+    from minimac.cost.composition import Composition, compose
     from minimac.cost.measurement import measure
     from minimac.cost.netlist import Netlist, NetlistError, flatten
     from minimac.cost.prediction import Estimate, Prediction, predict
     from minimac.cost.result import Cost, Part
     from minimac.cost.routing import Routed, RoutingError, place_and_route
+    from minimac.cost.schedule import Schedule, schedule
     from minimac.cost.synthesis import Synthesis, SynthesisError, synthesise
     from minimac.cost.technology import (
         Family,
@@ -24,10 +26,12 @@ if TYPE_CHECKING:
         technologies,
     )
     from minimac.cost.timing import Timing, analyse
+    from minimac.cost.workload import Workload, WorkloadCost, cost_of, load_workload
 
 __all__ = [
     "Activity",
     "Cache",
+    "Composition",
     "Cost",
     "Energy",
     "Estimate",
@@ -39,17 +43,24 @@ __all__ = [
     "Prediction",
     "Routed",
     "RoutingError",
+    "Schedule",
     "Synthesis",
     "SynthesisError",
     "Timing",
+    "Workload",
+    "WorkloadCost",
     "analyse",
+    "compose",
+    "cost_of",
     "energy",
     "flatten",
     "is_liberty",
     "load_technology",
+    "load_workload",
     "measure",
     "place_and_route",
     "predict",
+    "schedule",
     "simulate",
     "synthesise",
     "technologies",
@@ -63,9 +74,12 @@ _MODULES = {
     "result": ("Cost", "Part"),
     "routing": ("Routed", "RoutingError", "place_and_route"),
     "prediction": ("Estimate", "Prediction", "predict"),
+    "composition": ("Composition", "compose"),
+    "schedule": ("Schedule", "schedule"),
     "synthesis": ("Synthesis", "SynthesisError", "synthesise"),
     "technology": ("Family", "Library", "is_liberty", "load_technology", "technologies"),
     "timing": ("Timing", "analyse"),
+    "workload": ("Workload", "WorkloadCost", "cost_of", "load_workload"),
 }
 
 

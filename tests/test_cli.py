@@ -756,7 +756,7 @@ def test_large_arrays_are_composed(capsys, monkeypatch, measured, args, composes
 
 def test_what_cannot_be_composed(wrong):
     assert wrong("cost", INT8, "--compose", "--set", "array.dataflow=broadcast") == (
-        "unit: figures are composed of systolic arrays with dataflow ws or os; use minimac cost "
+        f"{INT8}: unit: figures are composed of systolic arrays with dataflow ws or os; use minimac cost "
         "without --compose"
     )
 

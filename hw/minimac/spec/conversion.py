@@ -161,7 +161,7 @@ class Convert(_RandomBits, Design):
 
     def _check_grid(self) -> None:
         most = _TABLE_BITS - self.out.width
-        if (self.random_bits or 0) > most:
+        if self.random_bits and self.random_bits > most:
             raise SpecError(
                 f"random_bits: must be at most {most} for an out of {self.out.name}"
                 if most > 0

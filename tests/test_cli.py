@@ -756,9 +756,31 @@ def test_large_arrays_are_composed(capsys, monkeypatch, measured, args, composes
 
 def test_what_cannot_be_composed(wrong):
     assert wrong("cost", INT8, "--compose", "--set", "array.dataflow=broadcast") == (
-        f"{INT8}: unit: figures are composed of systolic arrays with dataflow ws or os; use minimac cost "
-        "without --compose"
+        f"{INT8}: unit: figures are composed of systolic arrays with dataflow ws or os; use "
+        "minimac cost without --compose"
     )
+
+
+def test_files_for_other_tools(capsys, monkeypatch, measured):
+    given = []
+
+    def export(tool, design, cost):
+        given.append((tool, design.name, cost.as_dict()["cells"]))
+        return {"some.csv": "a,b\n"}
+
+    monkeypatch.setattr("minimac.cost.export", export)
+    assert main(["cost", INT8, "--export", "accelergy", "-o", "there"]) == 0
+    assert capsys.readouterr().out == "there/some.csv\n"
+    assert Path("there/some.csv").read_text() == "a,b\n"
+    assert given == [("accelergy", "int8", 10)]
+
+
+def test_a_tool_that_is_not_known(wrong, measured):
+    assert wrong("cost", INT8, "--export", "zigzga") == (
+        "--export must be one of accelergy, hwcomponents, zigzag, not 'zigzga'; "
+        "did you mean 'zigzag'?"
+    )
+    assert not measured
 
 
 def test_a_workload(capsys, monkeypatch):

@@ -40,6 +40,8 @@ from minimac.spec.loading import load_yaml, parse_yaml
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from minimac.cost import Cost
+
 __all__ = ["main"]
 
 #: Formats that ``list formats`` shows, and what each is; the grammar has thousands.
@@ -704,6 +706,18 @@ def cost(
             f"more than {LARGEST_BUILT} elements).",
         ),
     ] = None,
+    tool: Annotated[
+        str | None,
+        typer.Option(
+            "--export",
+            metavar="accelergy|hwcomponents|zigzag",
+            help="Write files for a tool of others, not a table.",
+        ),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", metavar="DIR", help="Their folder (default: build/NAME)."),
+    ] = None,
     as_json: AsJson = False,
     changes: Changes = None,
 ) -> None:
@@ -717,11 +731,15 @@ def cost(
     codes = None if operands is None else [_read_operands(operands, loaded)]
     if composed is None:
         composed = _is_large(loaded, chosen)
+    if tool:
+        from minimac.cost.exchange import TOOLS
+
+        _one_of("--export", tool, TOOLS)
     try:
         if composed:
-            found = compose(loaded, chosen, codes[0] if codes else None).cost.as_dict()
+            figures = compose(loaded, chosen, codes[0] if codes else None).cost
         else:
-            found = measure(
+            figures = measure(
                 loaded,
                 chosen,
                 operands=codes,
@@ -729,13 +747,17 @@ def cost(
                 with_parts=parts,
                 seeds=range(seeds if route else 0),
                 watch=_watch,
-            ).as_dict()
+            )
     except SynthesisError as error:
         _fail(str(error))
         return
     except SpecError as error:
         of_file = str(error).startswith(f"{chosen}: ")
         raise SpecError(str(error) if of_file else f"{design}: {error}") from None
+    if tool:
+        _export(tool, loaded, figures, output or Path("build") / loaded.name)
+        return
+    found = figures.as_dict()
     if as_json:
         print(json.dumps(found, indent=2, default=str))
     else:
@@ -810,6 +832,17 @@ def predict(
     )
     for warning in found.warnings:
         print(f"warning: {warning}", file=sys.stderr)
+
+
+def _export(tool: str, design: Design, figures: "Cost", folder: Path) -> None:
+    """Write the files of a tool, and print where they are."""
+    from minimac.cost import export
+    from minimac.spec.files import make_folder, write_whole
+
+    files = export(tool, design, figures)
+    make_folder(folder)
+    for name, text in files.items():
+        print(write_whole(folder / name, text))
 
 
 def _is_large(design: Design, technology: str) -> bool:

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from minimac.cost.activity import Activity, Energy, energy, simulate
     from minimac.cost.cache import Cache
     from minimac.cost.composition import Composition, compose
+    from minimac.cost.exchange import export
     from minimac.cost.measurement import measure
     from minimac.cost.netlist import Netlist, NetlistError, flatten
     from minimac.cost.prediction import Estimate, Prediction, predict
@@ -53,6 +54,7 @@ __all__ = [
     "compose",
     "cost_of",
     "energy",
+    "export",
     "flatten",
     "is_liberty",
     "load_technology",
@@ -69,12 +71,13 @@ __all__ = [
 _MODULES = {
     "activity": ("Activity", "Energy", "energy", "simulate"),
     "cache": ("Cache",),
+    "composition": ("Composition", "compose"),
+    "exchange": ("export",),
     "measurement": ("measure",),
     "netlist": ("Netlist", "NetlistError", "flatten"),
     "result": ("Cost", "Part"),
     "routing": ("Routed", "RoutingError", "place_and_route"),
     "prediction": ("Estimate", "Prediction", "predict"),
-    "composition": ("Composition", "compose"),
     "schedule": ("Schedule", "schedule"),
     "synthesis": ("Synthesis", "SynthesisError", "synthesise"),
     "technology": ("Family", "Library", "is_liberty", "load_technology", "technologies"),

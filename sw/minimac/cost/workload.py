@@ -19,7 +19,16 @@ from minimac.spec import SpecError, Systolic
 from minimac.spec.errors import nearest, short
 from minimac.spec.loading import load_yaml
 
-__all__ = ["Layer", "LayerCost", "Memory", "Workload", "WorkloadCost", "cost_of", "load_workload"]
+__all__ = [
+    "Layer",
+    "LayerCost",
+    "Memory",
+    "Workload",
+    "WorkloadCost",
+    "cost_of",
+    "load_workload",
+    "memory_of",
+]
 
 #: Energy of a 64-bit access of SRAMs by size in kB, and the range of that of a DRAM, in pJ:
 #: M. Horowitz, "Computing's energy problem", ISSCC 2014, 45 nm, 0.9 V.
@@ -249,7 +258,7 @@ def _workload(tree: Mapping[str, Any]) -> Workload:
         raise SpecError("layers: must be a list of at least one layer")
     found = tuple(_layer(layer, f"layers.{n}") for n, layer in enumerate(layers))
     return Workload(
-        name=_word(tree, "name", ""), layers=found, memory=_memory(tree.get("memory", {}))
+        name=_word(tree, "name", ""), layers=found, memory=memory_of(tree.get("memory", {}))
     )
 
 
@@ -302,7 +311,8 @@ def _convolution(tree: Any, where: str, name: str, count: int) -> Layer:
     )
 
 
-def _memory(tree: Any) -> Memory:
+def memory_of(tree: Any) -> Memory:
+    """Return the energy of memory: what is cited, unless a mapping as in a workload file has it."""
     if not isinstance(tree, dict):
         raise SpecError("memory: must be a mapping of sram_kb, sram_pj_per_bit, dram_pj_per_bit")
     _known(tree, "memory.", ("sram_kb", "sram_pj_per_bit", "dram_pj_per_bit"))

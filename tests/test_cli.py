@@ -51,7 +51,7 @@ def test_version(capsys):
         [],
         *(["list"], ["decode"], ["encode"], ["table"]),
         *(["generate"], ["simulate"], ["cost"], ["predict"], ["workload"]),
-        *(["explore"], ["report"]),
+        *(["compare"], ["explore"], ["report"]),
     ],
 )
 def test_help(verb, capsys):
@@ -954,11 +954,79 @@ def test_a_synthesis_that_fails(capsys, monkeypatch):
     from minimac.cost import SynthesisError
 
     def measure(design, technology, operands=None, **options):
-        raise SynthesisError("int8: took longer than 600 s")
+        raise SynthesisError("took longer than 600 s")
 
     monkeypatch.setattr("minimac.cost.measure", measure)
     assert main(["cost", INT8, "--technology", "sky130"]) == 1
-    assert capsys.readouterr() == ("", "minimac: FAIL: int8: took longer than 600 s\n")
+    assert capsys.readouterr() == ("", f"minimac: FAIL: {INT8}: took longer than 600 s\n")
+
+
+def cost_file(name, area, **more):
+    """Write what cost --json would have."""
+    figures = {"name": name, "technology": "sky130", "clock_mhz": 100.0, "area_um2": area}
+    versions = {"versions": {"pyosys": "0.70"}, "corner": "typical"}
+    Path(f"{name}.json").write_text(json.dumps({**figures, "provenance": versions, **more}))
+    return f"{name}.json"
+
+
+def test_compare(capsys):
+    files = cost_file("a", 50.0, fmax_mhz=100.0, cells=3), cost_file("b", 40.0, fmax_mhz=90.0)
+    assert main(["compare", *files]) == 0
+    out, err = capsys.readouterr()
+    assert out.splitlines() == [
+        "metric    a      b     ratio 1",
+        "area_um2   50    40 *      0.8",
+        "cells       3     -          -",
+        "fmax_mhz  100 *  90        0.9",
+    ]
+    assert err == ("conditions: sky130, 100 MHz, typical, pyosys 0.70; ratios to a; * the best\n")
+    assert main(["compare", *files, "--json"]) == 0
+    (found,) = json.loads(capsys.readouterr().out)
+    assert found["ratios"]["area_um2"] == [1.0, 0.8]
+    assert found["best"]["fmax_mhz"] == [0]
+    assert found["costs"][1]["area_um2"] == 40.0
+
+
+def test_compare_what_should_not_be(capsys):
+    files = [cost_file("a", 50.0), cost_file("b", 40.0, clock_mhz=50.0, technology="asap7")]
+    slow = cost_file("c", 1.0, meets_clock=False, delay_ps=11_000.0, clock_mhz=100.0)
+    assert main(["compare", *files, slow]) == 0
+    warnings = [line for line in capsys.readouterr().err.splitlines() if "warning" in line]
+    assert warnings == [
+        "warning: not the same for all: technology: sky130, asap7, sky130",
+        "warning: not the same for all: clock_mhz: 100, 50, 100",
+        "warning: c misses 100 MHz by 1000 ps",
+    ]
+
+
+def test_compare_designs(capsys, monkeypatch):
+    asked = []
+
+    def measure(design, technology, **options):
+        asked.append((design.name, technology, options["clock_mhz"], list(options["seeds"])))
+        figures = {"name": "x", "technology": technology, "clock_mhz": 50.0, "luts": len(asked)}
+        return SimpleNamespace(as_dict=lambda: {**figures, "provenance": {}})
+
+    monkeypatch.setattr("minimac.cost.measure", measure)
+    options = ["--technology", "ecp5", "--technology", "ice40", "--clock-mhz", "50", "--seeds", "2"]
+    assert main(["compare", INT8, INT8, *options]) == 0
+    assert asked == [("int8", t, 50.0, [0, 1]) for t in ("ecp5", "ecp5", "ice40", "ice40")]
+    out = capsys.readouterr().out
+    assert out.split()[:4] == ["metric", "1:int8", "2:int8", "ratio"]
+
+
+def test_wrong_comparisons(wrong):
+    assert wrong("compare", INT8) == "compare takes two files or more"
+    both = ["--clock-mhz", "5", "--fastest"]
+    assert wrong("compare", INT8, INT8, *both) == "--clock-mhz and --fastest exclude each other"
+    assert wrong("compare", INT8, INT8, "--clock-mhz", "0") == "--clock-mhz must be above 0, not 0"
+    Path("x.json").write_text("[]")
+    assert wrong("compare", "x.json", INT8) == "x.json: must be what minimac cost --json printed"
+    Path("x.json").write_text("{")
+    assert wrong("compare", "x.json", INT8) == "x.json: must be what minimac cost --json printed"
+    message = wrong("compare", cost_file("a", 1.0), INT8, "--technology", "asap7")
+    assert message == "a.json: technology: must be asap7, as --technology says, not sky130"
+    assert wrong("compare", INT8, "no.yaml").startswith("no.yaml: ")
 
 
 def test_predict(capsys):

@@ -117,6 +117,10 @@ Route = Annotated[
         "--route/--no-route", help="FPGAs: place and route, for the clock, or only count."
     ),
 ]
+Fastest = Annotated[
+    bool,
+    typer.Option("--fastest", help="Cells: at the tightest clock that is met, found by search."),
+]
 DesignFile = Annotated[Path, typer.Argument(metavar="DESIGN", help="Design file (YAML).")]
 Changes = Annotated[
     list[str] | None,
@@ -718,42 +722,28 @@ def cost(
         Path | None,
         typer.Option("-o", "--output", metavar="DIR", help="Their folder (default: build/NAME)."),
     ] = None,
+    quickest: Fastest = False,
     as_json: AsJson = False,
     changes: Changes = None,
 ) -> None:
     """State area, delay and energy of a design, or its resources and its clock on an FPGA."""
-    from minimac.cost import SynthesisError, compose, measure
-
     loaded = _load(design, changes)
     chosen = technology or loaded.technology
     key = "--technology" if technology else f"{design}: technology:"
     _check_technology(key, chosen)
     codes = None if operands is None else [_read_operands(operands, loaded)]
     if composed is None:
-        composed = _is_large(loaded, chosen)
+        composed = not quickest and _is_large(loaded, chosen)
+    if composed and quickest:
+        raise SpecError("--fastest: is measured, not composed; use --direct")
     if tool:
         from minimac.cost.exchange import TOOLS
 
         _one_of("--export", tool, TOOLS)
-    try:
-        if composed:
-            figures = compose(loaded, chosen, codes[0] if codes else None).cost
-        else:
-            figures = measure(
-                loaded,
-                chosen,
-                operands=codes,
-                dsp=dsp,
-                with_parts=parts,
-                seeds=range(seeds if route else 0),
-                watch=_watch,
-            )
-    except SynthesisError as error:
-        _fail(str(error))
-        return
-    except SpecError as error:
-        of_file = str(error).startswith(f"{chosen}: ")
-        raise SpecError(str(error) if of_file else f"{design}: {error}") from None
+    options = {"dsp": dsp, "with_parts": parts, "seeds": range(seeds if route else 0)}
+    figures = _measured(
+        design, loaded, chosen, quickest, composed=composed, operands=codes, **options
+    )
     if tool:
         _export(tool, loaded, figures, output or Path("build") / loaded.name)
         return
@@ -770,6 +760,33 @@ def cost(
         )
         _print_parts(found)
         _print_conditions(found)
+
+
+def _measured(
+    path: Path,
+    design: Design,
+    technology: str,
+    quickest: bool,
+    *,
+    composed: bool = False,
+    **options: Any,
+) -> "Cost":
+    """Measure a design of a file, at its clock or at the tightest that it meets; or compose it."""
+    from minimac.cost import SynthesisError, compose, fastest, measure
+
+    try:
+        if composed:
+            operands = options["operands"]
+            return compose(design, technology, operands[0] if operands else None).cost
+        if quickest:
+            options.pop("seeds", None)
+            return fastest(design, technology, watch=_watch, **options)
+        return measure(design, technology, watch=_watch, **options)
+    except SynthesisError as error:
+        raise SpecError(f"{path}: {error}") from None
+    except SpecError as error:
+        of_file = str(error).startswith(f"{technology}: ")
+        raise SpecError(str(error) if of_file else f"{path}: {error}") from None
 
 
 def _print_parts(found: dict[str, Any]) -> None:
@@ -952,6 +969,142 @@ def workload(
     )
     print(f"memory: {found['provenance']['memory']['source']}", file=sys.stderr)
     _print_composed(found["provenance"])
+
+
+@app.command()
+def compare(
+    files: Annotated[
+        list[Path],
+        typer.Argument(metavar="A B ...", help="Designs, or what `cost --json` printed (.json)."),
+    ],
+    technology: Annotated[
+        list[str] | None,
+        typer.Option(metavar="T", help="Build for it, instead of what each design says; repeat."),
+    ] = None,
+    clock_mhz: Annotated[
+        float | None, typer.Option(metavar="F", help="One clock for all, in MHz.")
+    ] = None,
+    quickest: Fastest = False,
+    energy: Annotated[
+        bool, typer.Option("--energy/--no-energy", help="Measure energy, too.")
+    ] = True,
+    dsp: Dsp = None,
+    seeds: Seeds = 3,
+    route: Route = True,
+    as_json: AsJson = False,
+) -> None:
+    """Set designs side by side: figures, ratios to the first, the best marked with a star."""
+    from minimac.cost import compare as side_by_side
+
+    if len(files) < 2:
+        raise SpecError("compare takes two files or more")
+    if clock_mhz is not None and quickest:
+        raise SpecError("--clock-mhz and --fastest exclude each other")
+    if clock_mhz is not None and not clock_mhz > 0:
+        raise SpecError(f"--clock-mhz must be above 0, not {clock_mhz:g}")
+    designs = {path: None if path.suffix == ".json" else _load(path) for path in files}
+    for name in technology or ():
+        _check_technology("--technology", name)
+    for path, design in designs.items():
+        if design is not None and not technology:
+            _check_technology(f"{path}: technology:", design.technology)
+    options: dict[str, Any] = {} if quickest else {"clock_mhz": clock_mhz}
+    options |= {"dsp": dsp, "with_energy": energy, "seeds": range(seeds if route else 0)}
+    tables = []
+    wanted: list[str | None] = list(technology) if technology else [None]
+    for target in wanted:
+        costs = []
+        for path in files:
+            design = designs[path]
+            if design is None:
+                costs.append(_read_cost(path, target))
+            else:
+                chosen = target or design.technology
+                costs.append(_measured(path, design, chosen, quickest, **options).as_dict())
+        tables.append(costs)
+    if as_json:
+        _print_json([_compared(costs, side_by_side(costs)) for costs in tables])
+        return
+    for n, costs in enumerate(tables):
+        if n:
+            print()
+        _print_comparison(_told_apart(files, costs), costs, side_by_side(costs))
+
+
+def _read_cost(path: Path, technology: str | None) -> dict[str, Any]:
+    """Read what ``minimac cost --json`` printed."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        found = None
+    wanted = {"name", "technology", "clock_mhz", "provenance"}
+    if not isinstance(found, dict) or wanted - found.keys():
+        raise SpecError(f"{path}: must be what minimac cost --json printed")
+    if technology is not None and found["technology"] != technology:
+        raise SpecError(
+            f"{path}: technology: must be {technology}, as --technology says, not "
+            f"{found['technology']}"
+        )
+    return found
+
+
+def _compared(costs: list[dict[str, Any]], rows: Sequence[Any]) -> dict[str, Any]:
+    return {
+        "costs": costs,
+        "ratios": {row.metric: row.ratios for row in rows},
+        "best": {row.metric: sorted(row.best) for row in rows},
+    }
+
+
+def _told_apart(files: Sequence[Path], costs: Sequence[dict[str, Any]]) -> list[str]:
+    """Return names of the designs; of their files, where two have one name."""
+    names = [str(cost["name"]) for cost in costs]
+    if len(set(names)) == len(names):
+        return names
+    stems = [path.stem for path in files]
+    if len(set(stems)) == len(stems):
+        return stems
+    return [f"{n}:{stem}" for n, stem in enumerate(stems, 1)]
+
+
+def _print_comparison(
+    names: Sequence[str], costs: Sequence[dict[str, Any]], rows: Sequence[Any]
+) -> None:
+    from minimac.cost import differences
+
+    table = []
+    for row in rows:
+        cells: dict[str, Any] = {"metric": row.metric}
+        for n, name in enumerate(names):
+            cells[name] = f"{_cell(row.values[n])} {'*' if n in row.best else ' '}"
+            if n:
+                cells[f"ratio {n}"] = row.ratios[n] and float(f"{row.ratios[n]:.4g}")
+        table.append(cells)
+    for name in names:  # numbers to the right, with their stars
+        width = max(len(cells[name]) for cells in table)
+        for cells in table:
+            cells[name] = cells[name].rjust(width)
+    _print_table(table)
+    first = costs[0]
+    clocks = sorted({f"{cost['clock_mhz']:g}" for cost in costs}, key=float)
+    versions = first["provenance"].get("versions", {})
+    print(
+        f"conditions: {first['technology']}, {' / '.join(clocks)} MHz, "
+        f"{first['provenance'].get('corner', 'Yosys and nextpnr')}, "
+        f"pyosys {versions.get('pyosys', 'unknown')}; ratios to {names[0]}; * the best",
+        file=sys.stderr,
+    )
+    for said in differences(costs):
+        print(f"warning: not the same for all: {said}", file=sys.stderr)
+    for name, cost in zip(names, costs, strict=True):
+        if "not_routed" in cost["provenance"]:
+            print(f"{name}: no clock: {cost['provenance']['not_routed']}", file=sys.stderr)
+        elif cost.get("meets_clock") is False:
+            over_ps = cost["delay_ps"] - 1e6 / cost["clock_mhz"]
+            print(
+                f"warning: {name} misses {cost['clock_mhz']:g} MHz by {over_ps:.0f} ps",
+                file=sys.stderr,
+            )
 
 
 def _read_operands(path: Path, design: Design) -> "tuple[Any, Any]":

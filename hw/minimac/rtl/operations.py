@@ -19,6 +19,7 @@ from minimac.rtl.operand import (
     unit_exp,
     unpack,
 )
+from minimac.rtl.parts import mark
 from minimac.rtl.pipeline import Pipeline
 from minimac.rtl.product import code_product, float_product, integer_product, mark_operands
 from minimac.rtl.shift import leading_zeros, shift_left, shift_right_sticky
@@ -135,6 +136,7 @@ class SumOfCodes(SingleTerm):
         """Return the code."""
         state = Signal(self.state_layout, name="product")
         m.d.comb += state.code.eq(code_product(self.spec, a, b))
+        mark(m, "multiply", state)
         return state
 
     def fraction(self, m: Module, state: data.View) -> Fraction:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from minimac.cost.activity import Activity, Energy, energy, simulate
     from minimac.cost.cache import Cache
+    from minimac.cost.comparison import compare, differences
     from minimac.cost.composition import Composition, compose
     from minimac.cost.exchange import export
     from minimac.cost.measurement import measure
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from minimac.cost.result import Cost, Part
     from minimac.cost.routing import Routed, RoutingError, place_and_route
     from minimac.cost.schedule import Schedule, schedule
+    from minimac.cost.search import fastest
     from minimac.cost.synthesis import Synthesis, SynthesisError, synthesise
     from minimac.cost.technology import (
         Family,
@@ -51,10 +53,13 @@ __all__ = [
     "Workload",
     "WorkloadCost",
     "analyse",
+    "compare",
     "compose",
     "cost_of",
+    "differences",
     "energy",
     "export",
+    "fastest",
     "flatten",
     "is_liberty",
     "load_technology",
@@ -73,12 +78,14 @@ _MODULES = {
     "cache": ("Cache",),
     "composition": ("Composition", "compose"),
     "exchange": ("export",),
+    "comparison": ("compare", "differences"),
     "measurement": ("measure",),
     "netlist": ("Netlist", "NetlistError", "flatten"),
     "result": ("Cost", "Part"),
     "routing": ("Routed", "RoutingError", "place_and_route"),
     "prediction": ("Estimate", "Prediction", "predict"),
     "schedule": ("Schedule", "schedule"),
+    "search": ("fastest",),
     "synthesis": ("Synthesis", "SynthesisError", "synthesise"),
     "technology": ("Family", "Library", "is_liberty", "load_technology", "technologies"),
     "timing": ("Timing", "analyse"),

@@ -16,7 +16,7 @@ from minimac.cost.routing import Routed, RoutingError, place_and_route
 from minimac.cost.split import REGISTERS, REST, USUAL, end_of, parts_of_module, spoken
 from minimac.cost.synthesis import Synthesis, synthesise
 from minimac.cost.technology import Cell, Family, Library
-from minimac.rtl import to_verilog
+from minimac.rtl import plan, to_verilog
 from minimac.spec import BlockFormat, Design, FixedPoint, Format
 
 if TYPE_CHECKING:
@@ -79,6 +79,7 @@ def evaluate(
         "name": design.name,
         "technology": target.name,
         "clock_mhz": float(clock),
+        "latency_cycles": plan(design).latency,
         "cell_types": dict(sorted(synthesis.total().items())),
         "provenance": provenance,
         "count": 1,

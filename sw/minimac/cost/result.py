@@ -46,6 +46,8 @@ class Cost(Part):
         What was mapped, and to what.
     clock_mhz : float
         The clock that was asked for.
+    latency_cycles : int
+        Cycles from operands to the result, as the description of the interface counts them.
     delay_ps : float or None
         Critical path, from the mapped netlist with estimated wires; of FPGAs, after place and
         route of the unit between registers, the median of several seeds.
@@ -83,6 +85,7 @@ class Cost(Part):
     name: str
     technology: str
     clock_mhz: float
+    latency_cycles: int
     delay_ps: float | None = None
     fmax_mhz: float | None = None
     fmax_range_mhz: tuple[float, float] | None = None
@@ -112,8 +115,8 @@ class Cost(Part):
         Examples
         --------
         >>> whole = Part(count=1, luts=3)
-        >>> cost = Cost(name="d", technology="ecp5", clock_mhz=1 / 3, cell_types={}, count=1,
-        ...     luts=3, parts={"edge": whole}, provenance={})
+        >>> cost = Cost(name="d", technology="ecp5", clock_mhz=1 / 3, latency_cycles=2,
+        ...     cell_types={}, count=1, luts=3, parts={"edge": whole}, provenance={})
         >>> Cost.of_state(cost.state()) == cost
         True
         """

@@ -1,7 +1,9 @@
 """Tests of :mod:`minimac.cli`."""
 
 import csv
+import errno
 import json
+import os
 import re
 import subprocess
 import sys
@@ -950,15 +952,24 @@ def test_wrong_liberty_files(wrong):
     assert message == "text.lib: line 1: must be a Liberty file: library(name) { ... }"
 
 
-def test_a_synthesis_that_fails(capsys, monkeypatch):
+def test_a_synthesis_that_fails(wrong, monkeypatch):
     from minimac.cost import SynthesisError
 
     def measure(design, technology, operands=None, **options):
-        raise SynthesisError("took longer than 600 s")
+        raise SynthesisError("element: x cannot be mapped to sky130: it is a $dlatch")
 
     monkeypatch.setattr("minimac.cost.measure", measure)
-    assert main(["cost", INT8, "--technology", "sky130"]) == 1
-    assert capsys.readouterr() == ("", f"minimac: FAIL: {INT8}: took longer than 600 s\n")
+    assert wrong("cost", INT8, "--technology", "sky130") == (
+        f"{INT8}: element: x cannot be mapped to sky130: it is a $dlatch"
+    )
+
+
+def test_a_disk_that_is_full(wrong, monkeypatch):
+    def full(*args, **options):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/tmp/minimac-x")
+
+    monkeypatch.setattr("minimac.cost.measure", full)
+    assert wrong("cost", INT8) == "/tmp/minimac-x: No space left on device"
 
 
 def cost_file(name, area, **more):

@@ -700,8 +700,8 @@ def cost(
     route: Route = True,
     parts: Annotated[
         bool,
-        typer.Option("--parts/--no-parts", help="Cells: split the area by part, name the path."),
-    ] = True,
+        typer.Option("--parts", help="Cells: area by what the datapath does, and its path."),
+    ] = False,
     composed: Annotated[
         bool | None,
         typer.Option(
@@ -792,6 +792,8 @@ def _measured(
 def _print_parts(found: dict[str, Any]) -> None:
     """Say where the area goes, and the longest path."""
     if "area_by_part_um2" not in found:
+        if "area_um2" in found:
+            print("--parts shows where the area and the delay are", file=sys.stderr)
         return
     print()
     _print_table(

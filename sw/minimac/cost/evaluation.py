@@ -1,9 +1,11 @@
 """Designs mapped, timed and run: how the figures of :mod:`minimac.cost.measurement` come about."""
 
 import re
+import threading
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from importlib import import_module
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
@@ -61,6 +63,10 @@ def evaluate(
     provenance : dict
         What is known of the figures already; more is added.
     """
+    if isinstance(target, Library):
+        # Compiled code is loaded meanwhile: most of the time, this process waits for others.
+        loading = threading.Thread(target=import_module, args=["minimac.cost.activity"])
+        loading.start()
     verilog = to_verilog(design)
     keep = _kept(verilog, design.name)
     clock = design.clock_mhz

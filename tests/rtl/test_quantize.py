@@ -95,8 +95,9 @@ def test_what_is_refused(tree, said):
     [
         ("nvfp4:rule=mse", "out: rule mse has circuits for scales of powers of two and none of"),
         ("mxfp4:rule=mse:tensor=fp32", "out: rule mse has circuits for scales of powers of two"),
-        ("mxfp8_e4m3:rule=mse", "out: rule mse has circuits for signed elements of at most 9 bits"),
-        ("block:uint4:rule=mse", "out: rule mse has circuits for signed elements of at most 9"),
+        ("mxfp8_e5m2:rule=mse", "out: rule mse has circuits for signed elements of at most 12 "),
+        ("block:int13:rule=mse", "out: rule mse has circuits for signed elements of at most 12 "),
+        ("block:uint4:rule=mse", "out: rule mse has circuits for signed elements of at most 12 "),
         ("mxfp4:size=64:rule=mse", "out: rule mse has to try too many scales in blocks of 64 of"),
     ],
 )
@@ -111,11 +112,17 @@ LEAST = ["mxfp4", "mxfp6_e2m3", "mxfp6_e3m2", "mxint8", "mxint8:ocp", "mxint4", 
 
 
 def test_least_error(seed, tally, pytestconfig):
-    cases = [{"a": a, "out": f"{out}:size={SIZE}:rule=mse"} for a in INPUTS for out in LEAST]
+    names = LEAST + ["mxfp8_e4m3", "block:e3m4"] * pytestconfig.option.exhaustive
+    cases = [{"a": a, "out": f"{out}:size={SIZE}:rule=mse"} for a in INPUTS for out in names]
     cases.append({"a": "bf16", "out": "mxfp4:size=1:rule=mse"} | {"out_round": "sr_a"})
     if not pytestconfig.option.exhaustive:
         cases = [*random.Random(seed).sample(cases[:-1], 2), cases[-1]]
     tally("the model, quantisers of least error", sum(check(case, seed) for case in cases))
+
+
+def test_least_error_of_wide_elements(seed, tally):
+    tree = {"a": "e4m3fn", "out": "block:e3m4:size=2:rule=mse"}
+    tally("the model, quantisers of least error", check(tree, seed, 200))
 
 
 @pytest.mark.parametrize("out", ["mxfp4", "block:e3m0", "mxint4"])
@@ -132,7 +139,8 @@ def test_least_error_of_every_pair(out, tally):
 
 
 @pytest.mark.parametrize(
-    ("out", "size"), [("mxfp4", 32), ("mxint4", 16), ("mxint4", 32), ("mxfp6_e3m2", 64)]
+    ("out", "size"),
+    [("mxfp4", 32), ("mxint4", 16), ("mxint4", 32), ("mxfp6_e3m2", 64), ("mxfp8_e4m3", 32)],
 )
 def test_no_scale_is_better_that_is_not_tried(out, size, seed):
     """Blocks in which clipping costs little, and all others gain from it."""

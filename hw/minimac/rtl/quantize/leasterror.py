@@ -26,10 +26,12 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
 from minimac.rtl.shift import shift_left
 from minimac.spec import FixedPoint, Minifloat
 
-__all__ = ["MOST_BITS", "MOST_SCALES", "Aligned", "LeastError", "smaller_scales"]
+__all__ = ["MOST_BITS", "MOST_CODE_BITS", "MOST_SCALES", "Aligned", "LeastError", "smaller_scales"]
 
 #: The widest elements in their least units that are compared.
-MOST_BITS = 9
+MOST_BITS = 18
+#: The widest elements: all their values are looked at.
+MOST_CODE_BITS = 12
 #: The most scales below that of ``roundup`` that are tried.
 MOST_SCALES = 3
 

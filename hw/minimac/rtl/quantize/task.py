@@ -5,7 +5,7 @@ from typing import Any
 from amaranth.hdl import Cat, Const, Module, Mux, Value, signed
 
 from minimac.rtl.operand import unpack
-from minimac.rtl.quantize.leasterror import MOST_BITS, smaller_scales
+from minimac.rtl.quantize.leasterror import MOST_BITS, MOST_CODE_BITS, smaller_scales
 from minimac.rtl.shift import leading_zeros, shift_left
 from minimac.spec import (
     BlockFormat,
@@ -98,11 +98,13 @@ def _smaller_scales(out: BlockFormat) -> int:
             "out: rule mse has circuits for scales of powers of two and none of the tensor; use "
             f"{instead}"
         )
-    wide = max(element.max_lsbs, -element.min_lsbs).bit_length() > MOST_BITS
+    bits = max(element.max_lsbs, -element.min_lsbs).bit_length()
+    wide = bits > MOST_BITS or element.width > MOST_CODE_BITS
     if wide or not element.signed or (isinstance(element, Minifloat) and element.ftz):
         raise SpecError(
-            f"out: rule mse has circuits for signed elements of at most {MOST_BITS} bits as "
-            f"fixed point, with subnormals, which {element.name} is not; use {instead}"
+            f"out: rule mse has circuits for signed elements of at most {MOST_CODE_BITS} bits, "
+            f"{MOST_BITS} as fixed point, with subnormals, which {element.name} is not; use "
+            f"{instead}"
         )
     smaller = smaller_scales(element, out.size or 1)
     if smaller is None:

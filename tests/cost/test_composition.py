@@ -8,6 +8,11 @@ from minimac.cost.cache import Cache
 from minimac.spec import SpecError, load_design
 
 
+def drawn(rng, shape):
+    """Normally distributed codes of int2, three deviations of which are 1."""
+    return np.clip(np.round(rng.normal(size=shape) / 3), -2, 1).astype(int) % 4
+
+
 def test_a_composed_array_is_what_synthesis_returns(composed, tiny, composition_cache):
     """An oblong array that it is not composed from, and that the product does not fill."""
     direct = measure(tiny, cache=composition_cache)
@@ -46,7 +51,19 @@ def test_energy_of_events(composed):
     assert 0 < waiting < half < full
     assert composed.energy_pj(steps=10, turns=1, cycles=10) > full
     assert composed.energy_pj(steps=10, resumed=9, cycles=10) > full
-    assert full - half == pytest.approx(5 * composed.step_pj["element"])
+    assert full - half == pytest.approx(5 * composed.event_pj["used"]["element"])
+    passed = composed.energy_pj(steps=10, cycles=10, used=0.5, passing=0.5)
+    assert half < passed < full
+
+
+@pytest.mark.parametrize("shape", [(16, 30, 48), (300, 7, 8)], ids=str)
+def test_products_of_other_shapes(composed, tiny, composition_cache, shape):
+    """Of which one has few vectors for each weight, and one leaves most elements unused."""
+    m, k, n = shape
+    rng = np.random.default_rng(7)
+    operands = drawn(rng, (m, k)), drawn(rng, (k, n))
+    direct = measure(tiny, operands=[operands], cache=composition_cache)
+    assert composed.pj_per_mac(m, k, n) == pytest.approx(direct.energy_pj_per_mac, rel=0.05)
 
 
 WRONG = {

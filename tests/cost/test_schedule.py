@@ -125,6 +125,7 @@ def test_what_moves():
     assert found.macs == 480
     assert (found.steps, found.resumed, found.turns) == (40, 20, 4)
     assert found.used == 480 / (40 * 16)
+    assert found.passing == 0.25  # two rows of four in one pass of two
     # Each group of columns takes all activations again; the first of two passes leaves its sums.
     assert (found.activation_reads, found.weight_reads, found.results) == (120, 48, 80)
     assert found.partial_bits == 2 * 80 * 12  # 64 times (-4) * (-4) takes 12 bits, signed

@@ -69,8 +69,10 @@ def test_a_workload_on_an_array(read, composed, tiny):
     assert one.sram_uj == pytest.approx((array + outside) * 2e-6)
     steps, resumed, turns, still = 3 * 60, 3 * 40, 3 * 6, one.cycles * composed.cycle_pj
     assert one.idle_uj == pytest.approx(still / 1e6)
-    assert one.turns_uj == pytest.approx(turns * sum(composed.turn_pj.values()) / 1e6)
-    operands = composed.energy_pj(steps=steps, resumed=resumed, used=560 / (60 * 18))
+    assert one.turns_uj == pytest.approx(turns * sum(composed.event_pj["turn"].values()) / 1e6)
+    operands = composed.energy_pj(
+        steps=steps, resumed=resumed, used=560 / (60 * 18), passing=2 / 9 * 2 / 3
+    )
     assert one.operands_uj == pytest.approx(operands / 1e6)
     assert found.total.cycles == one.cycles + two.cycles
     assert found.total.energy_uj == pytest.approx(one.energy_uj + two.energy_uj)

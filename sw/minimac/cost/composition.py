@@ -10,8 +10,9 @@ far off the sum is.
 Energy is composed by event. While operands move in, each cycle takes so much: a vector where
 weights stay, more if its chains go on from a pass before, or a term of all sums where sums stay.
 What an array does between two products, loading weights or moving sums out, takes so much for each
-of them. Two runs of each array, of which one does so much more often, tell the two apart. The
-clock and leakage take so much in every cycle.
+of them. Two runs of each array, of which one does so much more often, tell the two apart. Elements
+without operands, where a matrix does not fill the array, take next to nothing, unless sums pass
+them; a third run tells what that takes. The clock and leakage take so much in every cycle.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -30,7 +31,7 @@ from minimac.spec import Design, FixedPoint, Format, SpecError, Systolic
 if TYPE_CHECKING:
     from minimac.rtl.arrays import ArrayPlan
 
-__all__ = ["CHECKED", "SIZES", "Composition", "Shape", "compose"]
+__all__ = ["CHECKED", "EVENTS", "SIZES", "Composition", "Shape", "compose"]
 
 Codes = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -53,23 +54,26 @@ _TERMS: dict[str, Callable[[int, int], float]] = {
 }
 _OF_EDGE = ("once", "rows", "columns", "elements", "skew of rows", "skew of columns")
 
+#: What happens in an array, and takes energy beside that of the clock and leakage.
+EVENTS = ("step", "used", "passing", "resumed", "turn")
+
 # What the energy of each part consists of: terms, and the events that they belong to.
-_STEP, _RESUMED, _TURN, _ANY = ("step",), ("resumed",), ("turn",), ("step", "resumed")
+_STEP, _USED, _PASSING, _RESUMED, _TURN = ((event,) for event in EVENTS)
 _EVENTS: dict[str, dict[str, list[tuple[tuple[str, ...], str]]]] = {
     "ws": {
-        "element": [(_STEP, "elements"), (_TURN, "moves")],
+        "element": [(_USED, "elements"), (_PASSING, "elements"), (_TURN, "moves")],
         "foot": [(_STEP, "columns")],
         "edge": [
             *((_STEP, term) for term in _OF_EDGE if term != "skew of columns"),
             # Sums are delayed on their way out, and on their way in if chains go on.
-            (_ANY, "skew of columns"),
+            (("step", "resumed"), "skew of columns"),
             (_RESUMED, "columns"),
             (_TURN, "rows"),
             (_TURN, "elements"),
         ],
     },
     "os": {
-        "element": [(_STEP, "elements"), (_TURN, "moves"), (_TURN, "elements")],
+        "element": [(_USED, "elements"), (_TURN, "moves"), (_TURN, "elements")],
         "foot": [(_TURN, "elements")],
         "edge": [
             *((_STEP, term) for term in _OF_EDGE),
@@ -84,6 +88,9 @@ _EVENTS: dict[str, dict[str, list[tuple[tuple[str, ...], str]]]] = {
 _SHAPES = {"ws": (1024, 16, 32), "os": (512, 64, 32)}
 _DEFAULT_SHAPE = (1024, 16, 32)
 _MADE_UP = "normally distributed, seed 0"
+
+#: K of a run that leaves rows of these arrays without operands, which sums pass.
+_RAGGED, _RAGGED_SIZES = 9, ((8, 2), (8, 4))
 
 #: What is left of M or K in the run that loads weights, or moves sums out, more often.
 _FEW_VECTORS, _FEW_TERMS = 16, 4
@@ -105,6 +112,9 @@ class _Run(NamedTuple):
     step, resumed, turn : int
         Cycles in which operands move in, those among them whose chains go on, and products that
         weights are loaded for or whose sums move out.
+    used, passing : float
+        Steps times the share of the elements that has operands, and of those that have none but
+        are passed by sums.
     periods : int
         Clock periods that are counted.
     cycles : int
@@ -116,6 +126,8 @@ class _Run(NamedTuple):
     step: int
     resumed: int
     turn: int
+    used: float
+    passing: float
     periods: int
     cycles: int
     macs: float
@@ -131,13 +143,12 @@ class Composition:
         The array.
     cost : Cost
         Its cost: energy for operands of the shape that is used by :func:`minimac.cost.measure`.
-    step_pj : dict of str to float
-        Energy by part while operands move in, without the clock: of a vector through all rows
-        where weights stay, of a term of all sums where sums stay.
-    resumed_pj : dict of str to float
-        What is added to that if chains go on from a pass before.
-    turn_pj : dict of str to float
-        The same for loading the weights, or for moving the sums out, once.
+    event_pj : dict of str to dict of str to float
+        Energy by event and by part, without the clock. ``step``: operands move in, a vector through
+        all rows where weights stay, a term of all sums where sums stay. ``used``: in addition to
+        it, if all elements have operands; ``passing``: if none has, but sums pass all. ``resumed``:
+        added to a step if chains go on from a pass before. ``turn``: weights are loaded, or sums
+        moved out, once.
     cycle_pj : float
         Energy of the clock and of leakage in each cycle.
     errors_percent : dict of str to float
@@ -147,9 +158,7 @@ class Composition:
 
     design: Systolic
     cost: Cost
-    step_pj: Mapping[str, float]
-    resumed_pj: Mapping[str, float]
-    turn_pj: Mapping[str, float]
+    event_pj: Mapping[str, Mapping[str, float]]
     cycle_pj: float
     errors_percent: Mapping[str, float]
     _model: "_Model" = field(repr=False, compare=False)
@@ -166,6 +175,7 @@ class Composition:
         turns: float = 0,
         cycles: float = 0,
         used: float = 1.0,
+        passing: float = 0.0,
     ) -> float:
         """Return the energy of a run.
 
@@ -174,17 +184,25 @@ class Composition:
         steps, resumed, turns, cycles : float
             Cycles in which operands move in; those among them whose chains go on from a pass
             before; products that weights are loaded for or whose sums move out; all cycles.
-        used : float
-            Share of the elements that has operands, averaged over the steps; others see zeros,
-            which are taken to cost the clock and leakage only.
+        used, passing : float
+            Share of the elements that has operands, and that has none but is passed by sums, both
+            averaged over the steps.
         """
-        step = sum(self.step_pj.values()) - (1 - used) * self.step_pj["element"]
-        return (
-            steps * step
-            + resumed * sum(self.resumed_pj.values())
-            + turns * sum(self.turn_pj.values())
-            + cycles * self.cycle_pj
+        counts = (steps, used * steps, passing * steps, resumed, turns)
+        spent = sum(
+            count * sum(self.event_pj[event].values())
+            for event, count in zip(EVENTS, counts, strict=True)
         )
+        return spent + cycles * self.cycle_pj
+
+    def pj_per_mac(self, m: int, k: int, n: int) -> float:
+        """Return what :func:`minimac.cost.measure` would for operands of another shape."""
+        run = _run(self.design, Shape(m, k, n))
+        spent: float = sum(
+            getattr(run, event) * sum(parts.values()) for event, parts in self.event_pj.items()
+        )
+        spent += run.periods * self.cycle_pj
+        return spent / run.macs
 
 
 def compose(
@@ -240,12 +258,16 @@ def compose(
         small = _resized(design, rows, columns)
         return measure(small, operands=products, timeout_s=timeout_s, cache=cache)
 
+    runs: list[tuple[tuple[Codes, Codes], tuple[tuple[int, int], ...]]]
+    runs = [(many, SIZES), (few, SIZES)]
+    if dataflow == "ws" and design.padding is not None:
+        runs.append((_ragged(*many), _RAGGED_SIZES))
     observed = [
         _Observation.of(
             _resized(design, rows, columns), products, measured(rows, columns, [products])
         )
-        for products in (many, few)
-        for rows, columns in SIZES
+        for products, sizes in runs
+        for rows, columns in sizes
     ]
     shape = Shape(*_DEFAULT_SHAPE) if operands is None else _shape_of(*many)
     model = _Model(dataflow, observed, shape, "given" if operands is not None else _MADE_UP)
@@ -287,6 +309,12 @@ def _fewer(dataflow: str, a: Codes, b: Codes) -> tuple[Codes, Codes]:
     return a[:, :k], b[:k]
 
 
+def _ragged(a: Codes, b: Codes) -> tuple[Codes, Codes]:
+    """Repeat or cut terms so that they fill a row of the last pass."""
+    terms = np.arange(_RAGGED) % len(b)
+    return a[:, terms], b[terms]
+
+
 def _shape_of(a: Codes, b: Codes) -> Shape:
     return Shape(a.shape[0], a.shape[1], b.shape[1])
 
@@ -318,7 +346,10 @@ def _ws_run(design: Systolic, planned: "ArrayPlan", shape: Shape) -> _Run:
         macs += each * shape.k * width / lanes
         around = 2 + rows + design.array.double_buffer + on_the_way + planned.foot.latency + 2
         cycles += passes * (around + each) + each * (wait - 1)
-    return _Run(steps, resumed, turns, cycles - turns, cycles, macs)
+    rows_used = shape.k / (passes * rows)
+    columns_used = shape.n / (groups * columns)
+    used, passing = steps * rows_used * columns_used, steps * (1 - rows_used) * columns_used
+    return _Run(steps, resumed, turns, used, passing, cycles - turns, cycles, macs)
 
 
 def _os_run(design: Systolic, planned: Any, shape: Shape) -> _Run:
@@ -330,7 +361,8 @@ def _os_run(design: Systolic, planned: Any, shape: Shape) -> _Run:
     idle = max(planned.interval - shape.k, 0)
     cycles = 2 + turns * (shape.k + idle) + planned.interval + planned.foot.latency + 1
     macs = turns * shape.k * shape.m * shape.n / tiles
-    return _Run(turns * shape.k, 0, turns, cycles - 1, cycles, macs)
+    used = macs / (rows * columns)
+    return _Run(turns * shape.k, 0, turns, used, 0.0, cycles - 1, cycles, macs)
 
 
 class _Observation(NamedTuple):
@@ -409,15 +441,14 @@ class _Model:
         parts = {name: self._part(name, rows, columns) for name in self._largest.parts}
         clock = self._largest.clock_mhz
         still_pj = {name: _still_pj(p, self._register_pj, clock) for name, p in parts.items()}
-        step_pj, resumed_pj, turn_pj = (
-            {name: self._event_pj(name, event, rows, columns) for name in parts}
-            for event in ("step", "resumed", "turn")
-        )
+        event_pj = {
+            event: {name: self._event_pj(name, event, rows, columns) for name in parts}
+            for event in EVENTS
+        }
         run = _run(design, shape)
-        used = {"element": run.macs / (run.step * rows * columns)}  # others see zeros
         for name, part in parts.items():
-            spent = run.step * used.get(name, 1.0) * step_pj[name] + run.turn * turn_pj[name]
-            spent += run.resumed * resumed_pj[name] + run.periods * still_pj[name]
+            spent = sum(getattr(run, event) * event_pj[event][name] for event in EVENTS)
+            spent += run.periods * still_pj[name]
             parts[name] = replace(part, energy_pj_per_mac=spent / run.macs)
 
         def total(key: str) -> Any:
@@ -466,9 +497,7 @@ class _Model:
         return Composition(
             design=design,
             cost=cost,
-            step_pj=step_pj,
-            resumed_pj=resumed_pj,
-            turn_pj=turn_pj,
+            event_pj=event_pj,
             cycle_pj=sum(still_pj.values()),
             errors_percent=dict(self._errors),
             _model=self,

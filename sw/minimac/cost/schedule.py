@@ -32,6 +32,8 @@ class Schedule:
         Parts that the product is cut into: weights are loaded, or sums moved out, for each.
     used : float
         Share of the elements that has operands, averaged over the steps.
+    passing : float
+        The same of those without operands that sums pass.
     activation_reads, weight_reads : int
         Codes of the operands that enter the array, each time that they do.
     partial_bits : int
@@ -46,6 +48,7 @@ class Schedule:
     resumed: int
     turns: int
     used: float
+    passing: float
     activation_reads: int
     weight_reads: int
     partial_bits: int
@@ -95,6 +98,7 @@ def schedule(design: Systolic, m: int, k: int, n: int) -> Schedule:
             resumed=0,
             turns=turns,
             used=macs / (steps * rows * columns),
+            passing=0.0,
             activation_reads=m * k * groups,
             weight_reads=k * n * bands,
             partial_bits=0,
@@ -113,6 +117,7 @@ def schedule(design: Systolic, m: int, k: int, n: int) -> Schedule:
         resumed=(turns - groups) * m,
         turns=turns,
         used=macs / (turns * m * rows * columns),
+        passing=(1 - k / (passes * rows)) * n / (groups * columns),
         activation_reads=m * k * groups,
         weight_reads=k * n,
         partial_bits=2 * (passes - 1) * m * n * planned.accumulator.state_layout.size,

@@ -218,7 +218,9 @@ def _layer_cost(layer: Layer, composition: Composition, memory: Memory) -> Layer
     times = layer.count * layer.groups
     sram_bits, dram_bits = _moved_bits(layer, found, design)
     cycles = found.cycles * times
-    operands_pj = composition.energy_pj(steps=found.steps, resumed=found.resumed, used=found.used)
+    operands_pj = composition.energy_pj(
+        steps=found.steps, resumed=found.resumed, used=found.used, passing=found.passing
+    )
     turns_pj = composition.energy_pj(turns=found.turns)
     elements = design.array.rows * design.array.columns
     return LayerCost(

@@ -11,12 +11,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
+import numpy as np
 import typer
 from rich.console import Console
 
 from minimac.cli import LARGEST_BUILT
-from minimac.cost import compose, measure
+from minimac.cost import Composition, compose, measure
 from minimac.cost.composition import SIZES
+from minimac.model import encode
 from minimac.spec import Systolic, load_design
 
 __all__ = ["Row", "compare"]
@@ -37,6 +39,9 @@ CLOCKS = {"sky130": 20.0, "asap7": 100.0}
 
 CHECKED = (4, 8, 16)
 
+#: Products M, K, N that 8x8 arrays are compared on, too: few vectors, and what does not fill them.
+SHAPES = ((512, 64, 16), (16, 64, 64), (300, 9, 20))
+
 _TEXT = """\
 # Arrays that are composed
 
@@ -52,6 +57,11 @@ to direct synthesis. Energy: a product of 1024 x 16 by 16 x 32, normally distrib
 
 Largest errors: {worst}.
 
+Energy of products of other shapes, M x K x N, on 8x8 arrays, normally distributed, in pJ/MAC, and
+the error in percent:
+
+{shapes}
+
 * **Area.** Elements and feet are mapped alike in arrays of all sizes; what differs is the edge,
   which is composed of six terms.
 * **Energy.** Composed by event (a vector or term, loading weights or moving sums out, a cycle of
@@ -60,6 +70,16 @@ Largest errors: {worst}.
 * **Delay.** The longest path of each kind. It grows with the logarithm of the number of elements if
   it does so in the small arrays: enables of all elements are trees of buffers.
 """
+
+
+class Product(NamedTuple):
+    """A product on an array of 8x8, measured and composed; the error in percent."""
+
+    technology: str
+    design: str
+    shape: tuple[int, int, int]
+    energy_pj_per_mac: float
+    energy_error: float
 
 
 class Row(NamedTuple):
@@ -76,27 +96,47 @@ class Row(NamedTuple):
     delay_error: float
 
 
-def compare(technology: str, name: str, sizes: Sequence[int]) -> Iterator[Row]:
-    """Build arrays of some sizes and compose them."""
+def composed(technology: str, name: str) -> Composition:
+    """Compose an array of 8x8."""
     file, dataflow = DESIGNS[name]
     design = load_design(_EXAMPLES / f"{file}.yaml")
     assert isinstance(design, Systolic)
-    clock = CLOCKS[technology]
     design = replace(design, array=replace(design.array, dataflow=dataflow))
-    composition = compose(design, technology, clock_mhz=clock)
+    return compose(design, technology, clock_mhz=CLOCKS[technology])
+
+
+def compare_shapes(composition: Composition, name: str) -> Iterator[Product]:
+    """Run products of some shapes."""
+    design = composition.design
+    for shape in SHAPES:
+        m, k, n = shape
+        rng = np.random.default_rng(1)
+        a, b = (
+            encode(fmt, rng.normal(size=size) * (fmt.max_lsbs / 3 if fmt.name == "int8" else 1))
+            for fmt, size in ((design.a, (m, k)), (design.b, (k, n)))
+        )
+        direct = measure(design, operands=[(a.astype(np.int64), b.astype(np.int64))])
+        energy = direct.energy_pj_per_mac or 0.0
+        error = 100 * (composition.pj_per_mac(*shape) / energy - 1)
+        yield Product(direct.technology, name, shape, energy, error)
+
+
+def compare(composition: Composition, name: str, sizes: Sequence[int]) -> Iterator[Row]:
+    """Build arrays of some sizes."""
+    design, technology = composition.design, composition.cost.technology
     for size in sizes:
         array = replace(design.array, rows=size, columns=size)
-        direct = measure(replace(design, array=array), technology, clock_mhz=clock, timeout_s=3600)
-        composed = composition.resized(size, size).cost
+        direct = measure(replace(design, array=array), timeout_s=3600)
+        found = composition.resized(size, size).cost
         figures = [
-            (getattr(direct, key), getattr(composed, key))
+            (getattr(direct, key), getattr(found, key))
             for key in ("area_um2", "energy_pj_per_mac", "delay_ps")
         ]
-        errors = [100 * (found / built - 1) for built, found in figures]
+        errors = [100 * (other / built - 1) for built, other in figures]
         yield Row(technology, name, size, *(built for built, _ in figures), *errors)
 
 
-def write_page(rows: Sequence[Row], figures: str) -> str:
+def write_page(rows: Sequence[Row], products: Sequence[Product], figures: str) -> str:
     """Return the page, in Markdown, which refers to the name of a file with the ``figures``."""
 
     def lines() -> Iterator[str]:
@@ -119,6 +159,17 @@ def write_page(rows: Sequence[Row], figures: str) -> str:
             ]
             yield f"| {' | '.join(cells)} |"
 
+    def product_lines() -> Iterator[str]:
+        yield "| technology | design | " + " | ".join("x".join(map(str, s)) for s in SHAPES) + " |"
+        yield "| --- | --- " + "| ---: " * len(SHAPES) + "|"
+        for technology, name in dict.fromkeys((x.technology, x.design) for x in products):
+            cells = [
+                f"{x.energy_pj_per_mac:.3g} ({x.energy_error:+.1f})"
+                for x in products
+                if (x.technology, x.design) == (technology, name)
+            ]
+            yield f"| {technology} | {name} | {' | '.join(cells)} |"
+
     technologies = list(dict.fromkeys(row.technology for row in rows))
     worst = {
         key: max((abs(getattr(row, f"{key}_error")) for row in rows), default=0.0)
@@ -130,6 +181,7 @@ def write_page(rows: Sequence[Row], figures: str) -> str:
         sizes=", ".join(f"{r}x{c}" for r, c in SIZES),
         clocks=", ".join(f"{CLOCKS[name]:g} MHz on {name}" for name in technologies),
         table="\n".join(lines()),
+        shapes="\n".join(product_lines()),
         worst=", ".join(f"{key} {error:.1f} %" for key, error in worst.items()),
     )
 
@@ -141,14 +193,20 @@ def main(
 ) -> None:
     """Build arrays and compose them; the figures go to a page and a JSON file beside it."""
     console = Console(stderr=True)
-    rows = []
+    rows, products = [], []
     for technology in technologies.split(","):
         for name in list(DESIGNS)[: 1 if quick else None]:
-            for row in compare(technology, name, CHECKED[: 1 if quick else None]):
+            composition = composed(technology, name)
+            for row in compare(composition, name, CHECKED[: 1 if quick else None]):
                 rows.append(row)
                 console.print(*row)
-    page.write_text(write_page(rows, page.with_suffix(".json").name), encoding="utf-8")
-    figures = {"clocks_mhz": CLOCKS, "arrays": [row._asdict() for row in rows]}
+            products += compare_shapes(composition, name)
+    page.write_text(write_page(rows, products, page.with_suffix(".json").name), encoding="utf-8")
+    figures = {
+        "clocks_mhz": CLOCKS,
+        "arrays": [row._asdict() for row in rows],
+        "products": [product._asdict() for product in products],
+    }
     page.with_suffix(".json").write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
 
 

@@ -105,7 +105,7 @@ DESIGNS = {
 }
 
 
-@pytest.mark.parametrize("shape", [(5, 6, 4), (1, 7, 12), (13, 3, 5), (20, 1, 2)], ids=str)
+@pytest.mark.parametrize("shape", [(5, 6, 4), (1, 7, 12), (2, 3, 5), (20, 1, 2)], ids=str)
 @pytest.mark.parametrize("name", DESIGNS)
 def test_cycles_are_those_of_the_circuit(name, shape):
     design = DESIGNS[name]

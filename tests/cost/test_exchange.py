@@ -16,15 +16,19 @@ from minimac.spec import SpecError, load_design
 
 @pytest.fixture(scope="module")
 def files(composed):
-    """Files of all tools, and the cost that they were written from."""
+    """Files of all tools, and the cost that they were written from, with leakage that shows."""
     design, cost = composed.design, composed.cost
+    parts = {
+        name: replace(part, leakage_uw=1000 * part.leakage_uw) for name, part in cost.parts.items()
+    }
+    cost = replace(cost, leakage_uw=1000 * cost.leakage_uw, parts=parts)
     return {tool: export(tool, design, cost) for tool in TOOLS}, cost
 
 
 @pytest.fixture(scope="module")
-def per_mac(composed):
+def per_mac(files):
     """Energy of a multiply-accumulate without leakage, in pJ, worked out from the whole."""
-    cost = composed.cost
+    _, cost = files
     cycles_per_mac = 1 / cost.provenance["stimulus"]["macs_per_cycle"]
     return cost.energy_pj_per_mac - cost.leakage_uw * 1e-6 * cycles_per_mac / 50e6 * 1e12
 

@@ -772,13 +772,17 @@ def _measured(
     **options: Any,
 ) -> "Cost":
     """Measure a design of a file, at its clock or at the tightest that it meets; or compose it."""
-    from minimac.cost import SynthesisError, compose, fastest, measure
+    from minimac.cost import SynthesisError, measure
 
     try:
         if composed:
+            from minimac.cost import compose
+
             operands = options["operands"]
             return compose(design, technology, operands[0] if operands else None).cost
         if quickest:
+            from minimac.cost import fastest
+
             options.pop("seeds", None)
             return fastest(design, technology, watch=_watch, **options)
         return measure(design, technology, watch=_watch, **options)

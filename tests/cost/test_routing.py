@@ -7,7 +7,8 @@ import pytest
 
 from minimac.cost import Cache, measure
 from minimac.cost import routing as module
-from minimac.cost.routing import RoutingError, place_and_route
+from minimac.cost.errors import RoutingError
+from minimac.cost.routing import place_and_route
 from minimac.cost.technology import load_technology
 from minimac.spec import load_design
 

@@ -5,8 +5,9 @@ import pytest
 
 from minimac.cost import synthesis as module
 from minimac.cost.activity import simulate
+from minimac.cost.errors import SynthesisError
 from minimac.cost.netlist import flatten
-from minimac.cost.synthesis import SynthesisError, synthesise
+from minimac.cost.synthesis import synthesise
 from minimac.cost.technology import load_technology
 from minimac.cost.timing import analyse
 

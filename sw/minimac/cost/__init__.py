@@ -12,15 +12,16 @@ if TYPE_CHECKING:
     from minimac.cost.cache import Cache
     from minimac.cost.comparison import compare, differences
     from minimac.cost.composition import Composition, compose
+    from minimac.cost.errors import RoutingError, SynthesisError
     from minimac.cost.exchange import export
     from minimac.cost.measurement import measure
     from minimac.cost.netlist import Netlist, NetlistError, flatten
     from minimac.cost.prediction import Estimate, Prediction, predict
     from minimac.cost.result import Cost, Part
-    from minimac.cost.routing import Routed, RoutingError, place_and_route
+    from minimac.cost.routing import Routed, place_and_route
     from minimac.cost.schedule import Schedule, schedule
     from minimac.cost.search import fastest
-    from minimac.cost.synthesis import Synthesis, SynthesisError, synthesise
+    from minimac.cost.synthesis import Synthesis, synthesise
     from minimac.cost.technology import (
         Family,
         Library,
@@ -76,17 +77,18 @@ __all__ = [
 _MODULES = {
     "activity": ("Activity", "Energy", "energy", "simulate"),
     "cache": ("Cache",),
-    "composition": ("Composition", "compose"),
-    "exchange": ("export",),
     "comparison": ("compare", "differences"),
+    "composition": ("Composition", "compose"),
+    "errors": ("RoutingError", "SynthesisError"),
+    "exchange": ("export",),
     "measurement": ("measure",),
     "netlist": ("Netlist", "NetlistError", "flatten"),
-    "result": ("Cost", "Part"),
-    "routing": ("Routed", "RoutingError", "place_and_route"),
     "prediction": ("Estimate", "Prediction", "predict"),
+    "result": ("Cost", "Part"),
+    "routing": ("Routed", "place_and_route"),
     "schedule": ("Schedule", "schedule"),
     "search": ("fastest",),
-    "synthesis": ("Synthesis", "SynthesisError", "synthesise"),
+    "synthesis": ("Synthesis", "synthesise"),
     "technology": ("Family", "Library", "is_liberty", "load_technology", "technologies"),
     "timing": ("Timing", "analyse"),
     "workload": ("Workload", "WorkloadCost", "cost_of", "load_workload"),

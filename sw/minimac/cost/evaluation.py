@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from minimac.cost.cache import Cache
+from minimac.cost.errors import RoutingError
 from minimac.cost.result import Cost, Part
-from minimac.cost.routing import Routed, RoutingError, place_and_route
+from minimac.cost.routing import Routed, place_and_route
 from minimac.cost.split import REGISTERS, REST, USUAL, end_of, parts_of_module, spoken
 from minimac.cost.synthesis import Synthesis, synthesise
 from minimac.cost.technology import Cell, Family, Library

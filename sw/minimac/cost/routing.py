@@ -25,14 +25,11 @@ from typing import Any
 
 from minimac.cost.cache import Cache
 from minimac.cost.children import Child, ChildError, TimeUp
+from minimac.cost.errors import RoutingError
 from minimac.cost.synthesis import Yosys, fpga_flow, source_digest, synthesise
 from minimac.cost.technology import Device, Family, Router
 
-__all__ = ["Routed", "RoutingError", "place_and_route"]
-
-
-class RoutingError(RuntimeError):
-    """There is no figure of place and route; the message is one line."""
+__all__ = ["Routed", "place_and_route"]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -44,13 +44,10 @@ from typing import Any, NamedTuple
 from minimac.cost.buffering import add_buffers
 from minimac.cost.cache import Cache
 from minimac.cost.children import Child, ChildError, TimeUp
+from minimac.cost.errors import SynthesisError
 from minimac.cost.technology import Family, Library
 
-__all__ = ["Synthesis", "SynthesisError", "Yosys", "fpga_flow", "source_digest", "synthesise"]
-
-
-class SynthesisError(RuntimeError):
-    """Yosys failed or took too long; the message is one line."""
+__all__ = ["Synthesis", "Yosys", "fpga_flow", "source_digest", "synthesise"]
 
 
 class Recipe(NamedTuple):

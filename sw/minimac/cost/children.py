@@ -35,6 +35,12 @@ class TimeUp(RuntimeError):
 _POLL_S = 0.005
 
 
+def _processors() -> int:
+    """Count the processors that this process may use; not every system tells."""
+    allowed = getattr(os, "sched_getaffinity", None)
+    return len(allowed(0)) if allowed else os.cpu_count() or 1
+
+
 @dataclass(frozen=True)
 class Child:
     """Runs of a Python program in one folder, each in a process of its own.
@@ -73,10 +79,10 @@ class Child:
         """
         running: dict[int, subprocess.Popen[bytes]] = {}
         said: dict[int, str] = {}
-        waiting = list(enumerate(texts))
+        waiting, most = list(enumerate(texts)), _processors()
         try:
             while waiting or running:
-                if waiting and len(running) < len(os.sched_getaffinity(0)):
+                if waiting and len(running) < most:
                     number, text = waiting.pop(0)
                     running[number] = self._start(number, text, arguments)
                     continue

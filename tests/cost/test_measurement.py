@@ -162,6 +162,18 @@ def test_all_that_a_cost_follows_from(design, tmp_path, monkeypatch):
     assert asked[-1] == asked[-2]
 
 
+def test_what_has_no_meaning_makes_no_other_entry(design, cache, monkeypatch):
+    """Seeds for cells, parts for FPGAs; and that a family cannot be routed is known for good."""
+    first = measure(design, "sg13g2", with_energy=False, cache=cache)
+    without = measure(design, "xc7", seeds=[1], cache=cache)
+    assert without.provenance["not_routed"] == "xc7 has no open place and route"
+    monkeypatch.setattr("minimac.cost.evaluation.evaluate", lambda *_: pytest.fail("measured"))
+    assert measure(design, "sg13g2", with_energy=False, seeds=[1], cache=cache) == first
+    assert measure(design, "xc7", seeds=[1], with_parts=True, cache=cache) == without
+    with pytest.raises(SpecError, match=r"^dsp: sg13g2 has no multiplier blocks; leave it out$"):
+        measure(design, "sg13g2", dsp=True, cache=cache)
+
+
 def test_a_damaged_cost_is_measured_again(design, cache, capsys):
     first = measure(design, "ice40", cache=cache)
     for entry in cache.folder.rglob("*.z"):

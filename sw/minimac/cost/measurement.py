@@ -88,13 +88,19 @@ def measure(
     Raises
     ------
     SpecError
-        If the technology is not known, or has no flip-flops for the design's reset.
+        If the technology is not known, has no flip-flops for the design's reset, or is one of
+        standard cells and ``dsp`` is given.
     SynthesisError
         If synthesis fails.
     """
-    options: dict[str, Any] = {"dsp": dsp, "with_energy": with_energy, "seeds": list(seeds)}
-    options |= {"with_glitches": with_glitches, "with_parts": with_parts}
     name = technology or design.technology
+    is_family = "\nprimitives:" in technology_text(name)
+    if dsp is not None and not is_family:
+        raise SpecError(f"dsp: {name} has no multiplier blocks; leave it out")
+    # What has no meaning for a technology makes no other entry.
+    options: dict[str, Any] = {"dsp": dsp, "seeds": list(seeds) if is_family else []}
+    options |= {"with_energy": with_energy, "with_glitches": with_glitches}
+    options["with_parts"] = with_parts and not is_family
     clock = design.clock_mhz if clock_mhz is None else clock_mhz
     # `pipeline: auto` places registers for the technology and clock that are asked for.
     design = replace(design, technology=name, clock_mhz=clock)
@@ -128,7 +134,8 @@ def measure(
         watch=watch,
         provenance=provenance,
     )
-    if "not_routed" not in cost.provenance:
+    # Whether nextpnr is installed, or has the time, may be otherwise tomorrow.
+    if "not_routed" not in cost.provenance or getattr(target, "router", None) is None:
         cache.store(key, cost.state())
     return cost
 

@@ -1,7 +1,7 @@
 """Synthesise the sample that predictions are learnt from, one line of a file a design.
 
-A run that was stopped goes on where it was. The first line of a file says what it was made with;
-a file made with other code is begun anew.
+A run that was stopped goes on where it was. The first line of a file says how it was begun; if
+versions, flow or clock have changed since, it is begun anew. Remove a file if circuits have.
 """
 
 import dataclasses
@@ -13,10 +13,11 @@ from typing import Any
 
 from minimac.cost import Cost, SynthesisError, measure
 from minimac.cost.cache import Cache
+from minimac.cost.measurement import _commit
 from minimac.cost.synthesis import _code
 from minimac.spec import Design, load_design
 
-__all__ = ["RELAXED", "measure_points", "publish"]
+__all__ = ["RELAXED", "conditions", "measure_points"]
 
 #: Clocks, in MHz, that all designs meet when they are mapped for area.
 RELAXED = {"sky130": 10.0, "asap7": 50.0, "xc7": 10.0, "ecp5": 10.0}
@@ -26,7 +27,7 @@ _OF_PARTS = ("area_um2", "energy_pj_per_mac", "registers", "luts")
 _DEFAULTS = {"product": "exact", "out_round": "rne", "normalizer": "counter"}
 
 
-class Nothing(Cache):
+class _NoCache(Cache):
     """A cache that keeps nothing: netlists that nobody asks for again would fill a disk."""
 
     def load(self, key: dict[str, Any]) -> None:
@@ -45,6 +46,7 @@ def conditions(technology: str, seed: int) -> dict[str, Any]:
         "seed": seed,
         "versions": {name: version(name) for name in ("minimac", "pyosys", "amaranth", "numpy")},
         "flow": _code()[:16],
+        "commit": _commit(),
     }
 
 
@@ -54,7 +56,7 @@ def measure_points(
     """Append a line to a file for each design that it lacks."""
     path.parent.mkdir(parents=True, exist_ok=True)
     lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-    if not lines or json.loads(lines[0]) != made_with:
+    if not lines or json.loads(lines[0]) | {"commit": ""} != {**made_with, "commit": ""}:
         lines = [json.dumps(made_with)]
         path.write_text(lines[0] + "\n", encoding="utf-8")
     known = {json.dumps(json.loads(line)["design"]) for line in lines[1:]}
@@ -69,7 +71,7 @@ def measure_points(
                 technology,
                 clock_mhz=RELAXED[technology],
                 dsp=False if _is_fpga(technology) else None,
-                cache=Nothing(),
+                cache=_NoCache(),
             )
         except SynthesisError as error:
             print(f"{technology}: {built.summary()}: {error}", flush=True)
@@ -77,13 +79,6 @@ def measure_points(
         with path.open("a", encoding="utf-8") as file:
             file.write(json.dumps({"design": tree, **_figures(cost)}) + "\n")
         print(f"{technology}: {built.unit} {built.summary()}", flush=True)
-
-
-def publish(source: Path, target: Path) -> None:
-    """Sort points into a file of the package."""
-    first, *lines = source.read_text(encoding="utf-8").splitlines()
-    target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_text("\n".join([first, *sorted(lines)]) + "\n", encoding="utf-8")
 
 
 def _is_fpga(technology: str) -> bool:

@@ -14,6 +14,7 @@ from minimac.cost.gatecount import (
     fit_cells,
     lane_cost,
     read_lanes,
+    unit_cost,
 )
 from minimac.spec import SpecError
 
@@ -76,7 +77,7 @@ def test_cells_by_hand():
 
 def test_ratios_with_gates_of_nand2():
     nand2 = {"and": 1.5, "full_adder": 6, "xor": 2.5, "or": 1.5, "mux": 2.5}
-    cost = {title: lane_cost(Lanes.of(*of), nand2) for title, of in COMPARED.items()}
+    cost = {title: lane_cost(Lanes.of(*of[:2]), nand2) for title, of in COMPARED.items()}
     # A lane of MXFP8: 120 + 144 + 24 + 34 + 22 + 275.1 + 13.8; of MXINT8: 480 + 96.
     assert cost["MXFP8"] == pytest.approx(632.8, abs=0.1)
     assert cost["MXINT8"] == pytest.approx(576)
@@ -89,6 +90,28 @@ def test_ratios_with_gates_of_nand2():
     }
     wanted = {"MXINT8": 0.91, "NVINT4": 0.76, "MXFP6": 0.61, "MXINT6": 0.54, "MXFP4": 0.34}
     assert found == pytest.approx(wanted, abs=0.005)
+
+
+def test_units_by_hand():
+    shift = 24 * math.log2(24)
+    lanes = Lanes.of("int4", 16)
+    # An fp32 adder; products of two significands of 4 bits, and of 8 by 24; exponents of 4 and 8.
+    assert lanes.unit_cells("ue4m3fn") == pytest.approx(
+        {
+            "and": 256 + 8 + (16 + 192),
+            "full_adder": 256 + 128 + 24 + 8 + (16 + 192) + (4 + 8),
+            "xor": 8 + 8,
+            "or": 8 + shift,
+            "mux": 2 * shift,
+            "once_integer": 0,
+            "once_float": 0,
+        }
+    )
+    # Scales that are powers of two: two adders of 8 bits, and no multiplier.
+    cells = lanes.unit_cells("e8m0")
+    assert cells["and"] == 256 + 8
+    assert cells["full_adder"] == 256 + 128 + 24 + 8 + 16
+    assert unit_cost(lanes, "e8m0", {"and": 16}) == 256 + 8
 
 
 def test_published_ratios():
@@ -119,7 +142,7 @@ def test_fits_find_the_factors_that_made_the_points(seed):
         assert fit_cells(points, figure) == pytest.approx(factors, rel=1e-3)
 
 
-@pytest.mark.parametrize(("figure", "bound"), [("area_um2", 0.10), ("energy_pj_per_mac", 0.20)])
+@pytest.mark.parametrize(("figure", "bound"), [("area_um2", 0.04), ("energy_pj_per_mac", 0.05)])
 def test_fits_are_near_what_was_synthesised(figure, bound):
     factors = cell_factors("sky130", figure)
     assert min(factors.values()) >= 0

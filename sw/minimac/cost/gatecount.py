@@ -26,22 +26,23 @@ __all__ = [
     "fit_cells",
     "lane_cost",
     "read_lanes",
+    "unit_cost",
 ]
 
 #: Cells that gates are counted in: an AND of two, a full adder, an exclusive or, an OR of two, a
 #: choice of two, and what there is once besides: an accumulator.
 CELLS = ("and", "full_adder", "xor", "or", "mux", "once_integer", "once_float")
 
-#: What the formats of the paper's table 5 are, by name: element and lanes.
+#: What the formats of the paper's table 5 are, and two more: element, lanes and scale.
 COMPARED = {
-    "MXFP8": ("e4m3fn", 32),
-    "MXINT8": ("int8", 32),
-    "MXFP6": ("e2m3", 32),
-    "MXINT6": ("int6", 32),
-    "MXFP4": ("e2m1", 32),
-    "MXINT4": ("int4", 32),
-    "NVFP4": ("e2m1", 16),
-    "NVINT4": ("int4", 16),
+    "MXFP8": ("e4m3fn", 32, "e8m0"),
+    "MXINT8": ("int8", 32, "e8m0"),
+    "MXFP6": ("e2m3", 32, "e8m0"),
+    "MXINT6": ("int6", 32, "e8m0"),
+    "MXFP4": ("e2m1", 32, "e8m0"),
+    "MXINT4": ("int4", 32, "e8m0"),
+    "NVFP4": ("e2m1", 16, "ue4m3fn"),
+    "NVINT4": ("int4", 16, "ue4m3fn"),
 }
 
 #: Table 5 of the paper: area and energy of a lane beside those of MXFP8.
@@ -131,6 +132,29 @@ class Lanes:
         found["once_float" if self.exp_bits else "once_integer"] += 1
         return {cell: found[cell] for cell in CELLS}
 
+    def unit_cells(self, scale: str) -> dict[str, float]:
+        """Count the cells of a unit with scales: of the lanes, an fp32 adder, and the scales' own.
+
+        Scales of powers of two are added to an exponent, by two adders of 8 bits. Of others the
+        paper says two multiplications: here one of two ``scale``, and one of their product by a
+        sum of 24 bits.
+        """
+        fmt = parse_format(scale)
+        shift = _WINDOW * math.log2(_WINDOW)
+        shared = {"adder": _WINDOW, "exponent_subtractor": 8, "comparator": 8, "aligner": shift}
+        shared["normaliser"] = shift
+        if isinstance(fmt, Minifloat):
+            bits = fmt.sig_bits
+            shared["multiplier"] = bits * bits + 2 * bits * _WINDOW
+            shared["exponent_adder"] = fmt.exp_bits + 8
+        else:
+            shared["exponent_adder"] = 2 * 8
+        found = self.cells() | {"once_float": 0.0, "once_integer": 0.0}
+        for block, amount in shared.items():
+            for cell in _CELLS_OF[block]:
+                found[cell] += amount
+        return found
+
 
 #: Cells of a gate of each block; the paper's half adders count as full ones.
 _CELLS_OF = {
@@ -155,6 +179,12 @@ def lane_cost(lanes: Lanes, factors: Mapping[str, float]) -> float:
     0.91
     """
     cells = lanes.cells()
+    return sum(factor * cells[cell] for cell, factor in factors.items()) / lanes.lanes
+
+
+def unit_cost(lanes: Lanes, scale: str, factors: Mapping[str, float]) -> float:
+    """Return what a lane costs with its share of the accumulator and of the scales."""
+    cells = lanes.unit_cells(scale)
     return sum(factor * cells[cell] for cell, factor in factors.items()) / lanes.lanes
 
 

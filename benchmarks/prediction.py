@@ -70,7 +70,7 @@ registers: `sw/minimac/cost/blocks.py`, from the fields of a design alone), by f
 be negative, times a kernel regression of the logarithm for what parts share inside. A delay is
 the longer one of two such sums. Both fits are scikit-learn's; to predict, NumPy is enough. Four
 settings, the same for all figures and technologies, say how far models may bend; none of a dozen
-others that were tried on sky130 changed a median by more than 1.5 points.
+others that were tried on 104 points of sky130 changed a median by more than 1.5 points.
 
 The points are designs drawn at random: units `mac`, `systolic` of 1 to 64 elements, `multiplier`,
 `adder` and `fma`, and six arrays of up to 1024 elements; minifloats of 2 to 8 exponent and 0 to
@@ -89,7 +89,10 @@ width of the same band (floats of 10..13, 14..17, 18..22, 23..27, 28.. bits, and
 and nine of ten: of the absolute relative error. sMAPE: mean of `2|p - m| / (p + m)`; published
 predictors of FPGA resources state 10 to 30 %. Beside them what two simple models do with the same
 points: the cost of the nearest neighbour of the same kind by widths of operands, state and
-result, and a log-linear model in these widths and the kind. {missed}
+result, and a log-linear model in these widths and the kind. What parts are made of was refined
+while these errors were looked at, mostly those of sky130, so that they are somewhat better than
+those of designs never seen by anybody.
+{missed}
 {held_out}
 
 By kind, both splits together:

@@ -8,6 +8,7 @@ element, for time. Writes ``docs/activity.md``.
 
 import argparse
 import contextlib
+import functools
 import json
 import re
 import shutil
@@ -26,7 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from minimac.bench.traffic import LANES
-from minimac.cost import Netlist, measurement
+from minimac.cost import Cache, Netlist, measurement
 from minimac.cost.activity import simulate
 from minimac.spec import load_design
 
@@ -53,8 +54,11 @@ _ROUNDS = 5
 Words = NDArray[np.uint64]
 
 
-def netlist_of(design: Any, technology: str) -> tuple[Netlist, Mapping[str, Words]]:
-    """Map a design; return its netlist, and the first stimulus that its energy is measured with."""
+@functools.cache
+def netlist_of(path: str, technology: str) -> tuple[Netlist, Mapping[str, Words]]:
+    """Map an example; return its netlist, and the first stimulus that its energy is found with."""
+    design = load_design(_ROOT / "examples" / f"{path}.yaml")
+    clock_mhz = 20.0 if technology != "asap7" else 100.0
     stimulus: list[Mapping[str, Words]] = []
     netlists: list[Netlist] = []
 
@@ -63,8 +67,11 @@ def netlist_of(design: Any, technology: str) -> tuple[Netlist, Mapping[str, Word
         stimulus.append(inputs)
         return simulate(netlist, inputs, **options)
 
-    with mock.patch("minimac.cost.activity.simulate", record):
-        measurement.measure(design, technology, clock_mhz=20.0 if technology != "asap7" else 100.0)
+    with (
+        mock.patch("minimac.cost.activity.simulate", record),
+        tempfile.TemporaryDirectory(prefix="minimac-") as empty,  # else nothing would be done twice
+    ):
+        measurement.measure(design, technology, clock_mhz=clock_mhz, cache=Cache(empty))
     return netlists[0], stimulus[0]
 
 
@@ -181,7 +188,7 @@ def one_lane(inputs: Mapping[str, Words], cycles: int) -> dict[str, Words]:
 
 def compare(path: str, technology: str) -> dict[str, Any]:
     """Compare the changes of all nets of a design but the clock."""
-    netlist, inputs = netlist_of(load_design(_ROOT / "examples" / f"{path}.yaml"), technology)
+    netlist, inputs = netlist_of(path, technology)
     inputs = one_lane(inputs, _CYCLES)
     ours = simulate(netlist, inputs).toggles // LANES
     theirs = changes(netlist, inputs)
@@ -198,7 +205,7 @@ def compare(path: str, technology: str) -> dict[str, Any]:
 
 def race(path: str, rounds: int, vectors: int) -> dict[str, Any]:
     """Time vectors of a design on sky130, without waveforms; compiling does not count."""
-    netlist, inputs = netlist_of(load_design(_ROOT / "examples" / f"{path}.yaml"), "sky130")
+    netlist, inputs = netlist_of(path, "sky130")
     rng = np.random.default_rng(0)
     full = np.iinfo(np.uint64).max
     widths = {port: words.shape[1] for port, words in inputs.items()}

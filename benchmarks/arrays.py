@@ -5,7 +5,7 @@
 
 import itertools
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
@@ -16,6 +16,7 @@ from amaranth.hdl import Module, Signal, Value
 from amaranth.lib import data
 from rich.console import Console
 
+from benchmarks.tables import table
 from minimac.cost import measure
 from minimac.cost.netlist import flatten
 from minimac.cost.synthesis import synthesise
@@ -111,6 +112,13 @@ class ElementRow(NamedTuple):
     place: str
     area_um2: float
     delay_ps: float
+
+
+_ARRAYS = (
+    "technology|dataflow|size|encode|area, um²:|edge, %:|delay, ps:|pJ/MAC:"
+    "|area efficiency, %:|energy efficiency, %:"
+)
+_ELEMENTS = "technology|MHz:|none:|booth inside:|booth at the edge:|ent inside:|ent at the edge:"
 
 
 def design(size: int, dataflow: str, encode: str) -> Systolic:
@@ -247,15 +255,8 @@ def write_page(rows: Sequence[Row], elements: Sequence[ElementRow], figures: dic
         m=m,
         k=k,
         n=n,
-        arrays=_table(
-            "technology|dataflow|size|encode|area, um²:|edge, %:|delay, ps:|pJ/MAC:"
-            "|area efficiency, %:|energy efficiency, %:",
-            array_rows(),
-        ),
-        elements=_table(
-            "technology|MHz:|none:|booth inside:|booth at the edge:|ent inside:|ent at the edge:",
-            element_rows(),
-        ),
+        arrays=table([_ARRAYS.split("|"), *array_rows()]),
+        elements=table([_ELEMENTS.split("|"), *element_rows()]),
         encoders="; ".join(
             f"{name}: booth {areas['booth']:.3g}, ent {areas['ent']:.3g}"
             for name, areas in figures["encoders_um2"].items()
@@ -263,17 +264,6 @@ def write_page(rows: Sequence[Row], elements: Sequence[ElementRow], figures: dic
         booth_bits=_digit_bits("booth"),
         ent_bits=_digit_bits("ent"),
     )
-
-
-def _table(header: str, rows: Iterable[Sequence[str]]) -> str:
-    """Return a table; columns whose header ends with a colon are to the right."""
-    columns = header.split("|")
-    lines = [
-        [column.removesuffix(":") for column in columns],
-        ["---:" if column.endswith(":") else "---" for column in columns],
-        *rows,
-    ]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def main(

@@ -21,6 +21,7 @@ from amaranth.hdl import Const, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from benchmarks.tables import table_of
 from minimac.cost import Library, load_technology, measure
 from minimac.cost import synthesis as flow
 from minimac.cost.cache import Cache
@@ -309,13 +310,6 @@ registers; of exact sums the tree.
 ]
 
 
-def _table(rows: list[dict[str, str]]) -> list[str]:
-    head = list(rows[0])
-    return [
-        f"| {' | '.join(line)} |" for line in (head, ["---"] * len(head), *map(dict.values, rows))
-    ]
-
-
 def main() -> None:
     """Measure, and write the page and its figures."""
     parser = argparse.ArgumentParser(description=main.__doc__)
@@ -329,7 +323,7 @@ def main() -> None:
     def write() -> None:
         lines = [_HEAD.format(pyosys=version("pyosys"), limit=chosen.limit)]
         for title, words, rows in zip(_TITLES, _WORDS, tables.values(), strict=True):
-            lines += [title, words, *_table(rows)] if rows else []
+            lines += [title, words, table_of(rows)] if rows else []
         chosen.output.write_text("\n".join(lines) + "\n", encoding="utf-8")
         text = json.dumps(tables, indent=1) + "\n"
         chosen.output.with_suffix(".json").write_text(text, encoding="utf-8")

@@ -6,6 +6,7 @@ from typing import NamedTuple
 from benchmarks.entries import Contest, Entry, Size
 from benchmarks.race import THREADS, Rates
 from benchmarks.startup import Start
+from benchmarks.tables import table
 
 __all__ = ["Results", "write_page"]
 
@@ -92,6 +93,9 @@ class _Machine(NamedTuple):
     clock: float
 
 
+_LIMITS = "", "loops", "instructions:", "cycles:", "instructions/cycle:", "memory, %:", "limit"
+
+
 def write_page(
     contests: Sequence[Contest],
     results: Results,
@@ -108,20 +112,17 @@ def write_page(
     conversions = [contest for contest in others if contest.unit == "values"]
     products = [contest for contest in others if contest.unit == "MAC"]
     cold, warm = starts
-    columns = "| library | 1 thread: | 2 threads: | ratio, 1: | ratio, 2: | target:"
+    columns = "library", "1 thread:", "2 threads:", "ratio, 1:", "ratio, 2:", "target:"
     return _PAGE.format(
         figures=figures,
         size=size,
-        conditions=_table("condition |", conditions.items()),
-        conversions=_table("conversion " + columns, _rates(results, conversions)),
-        products=_table("product " + columns, _rates(results, products)),
+        conditions=table([("condition", ""), *conditions.items()]),
+        conversions=table([("conversion", *columns), *_rates(results, conversions)]),
+        products=table([("product", *columns), *_rates(results, products)]),
         again=warm.compiled or "no",
-        starts=_table("| compiled: | without cache: | with cache:", _starts(cold, warm)),
+        starts=table([("", "compiled:", "without cache:", "with cache:"), *_starts(cold, warm)]),
         machine=machine,
-        limits=_table(
-            "| loops | instructions: | cycles: | instructions/cycle: | memory, %: | limit",
-            _limits(results, others, cold, machine),
-        ),
+        limits=table([_LIMITS, *_limits(results, others, cold, machine)]),
     )
 
 
@@ -180,14 +181,3 @@ def _limits(
                 f"{100 * memory:.0f}",
                 "memory" if memory > 0.5 else "instructions" if per_cycle > 1 else "surroundings",
             )
-
-
-def _table(header: str, rows: Iterable[Sequence[str]]) -> str:
-    """Return a table; columns whose header ends with a colon are to the right."""
-    columns = [column.strip() for column in header.split("|")]
-    lines = [
-        [column.removesuffix(":") for column in columns],
-        ["---:" if column.endswith(":") else "---" for column in columns],
-        *rows,
-    ]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)

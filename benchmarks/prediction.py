@@ -19,6 +19,7 @@ from benchmarks.baselines import nearest, widths
 from benchmarks.lanes import measure_lanes
 from benchmarks.points import RELAXED, conditions, measure_points
 from benchmarks.sample import SEED, large_arrays, sample, single_operations
+from benchmarks.tables import table
 from minimac.cost import load_technology, prediction
 from minimac.cost.blocks import kind_of
 from minimac.cost.fitting import (
@@ -265,16 +266,16 @@ def _write(
     text = _TEXT.format(
         milliseconds=_milliseconds(found["sky130"][1]),
         missed=_missed(errors),
-        held_out=_table(_held_out_rows(errors)),
-        kinds=_table(_kind_rows(kinds)),
+        held_out=table(_held_out_rows(errors)),
+        kinds=table(_kind_rows(kinds)),
         picture=picture,
         lanes=len(lanes),
         area_error=fits["area_um2"],
         energy_error=fits["energy_pj_per_mac"],
-        cells=_table(_cell_rows(cells)),
-        ratios=_table(_ratio_rows(ratios)),
+        cells=table(_cell_rows(cells)),
+        ratios=table(_ratio_rows(ratios)),
         verdict=_verdict(ratios),
-        conditions=_table(_condition_rows(found)),
+        conditions=table(_condition_rows(found)),
     )
     return figures, text
 
@@ -449,20 +450,6 @@ def _condition_rows(found: Mapping[str, tuple[Mapping[str, Any], list[Point]]]) 
             made_with["commit"],
             versions,
         )
-
-
-def _table(rows: Iterable[Row]) -> str:
-    """Return a table; columns whose header ends with a colon are to the right."""
-    header, *lines = rows
-    table = [
-        [column.removesuffix(":") for column in header],
-        ["---:" if column.endswith(":") else "---" for column in header],
-        *lines,
-    ]
-    return "\n".join(f"| {' | '.join(line)} |" for line in table)
-
-
-# --- The picture ---------------------------------------------------------------------------------
 
 
 def _draw(held_out: Mapping[str, Found], points: Mapping[str, Sequence[Point]], path: Path) -> None:

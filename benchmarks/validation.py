@@ -7,11 +7,12 @@ other nodes and flows; what is compared are ratios, unless node and flow are the
 import argparse
 import json
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from benchmarks.tables import table_of
 from minimac.cost import Cost, measure
 from minimac.cost.synthesis import SynthesisError
 from minimac.spec import load_design
@@ -310,18 +311,12 @@ DSP. Approximate normalisation is in [elements.md](elements.md), EN-T in [arrays
 """
 
 
-def _table(rows: Sequence[Mapping[str, str]]) -> list[str]:
-    head = list(rows[0])
-    lines = (head, ["---"] * len(head), *(list(row.values()) for row in rows))
-    return [f"| {' | '.join(line)} |" for line in lines]
-
-
 def write_page(output: Path, tables: Mapping[str, Table]) -> None:
     """Write the page of what was measured so far, and the figures beside it."""
     lines = [_HEAD.format(pyosys=version("pyosys"), **_CLOCKS)]
     for name, rows in tables.items():
         title, words = _SECTIONS[name]
-        lines += [f"\n## {title}\n", words, *_table(rows)]
+        lines += [f"\n## {title}\n", words, table_of(rows)]
     output.write_text("\n".join(lines) + "\n", encoding="utf-8")
     figures = json.dumps(tables, indent=1) + "\n"
     output.with_suffix(".json").write_text(figures, encoding="utf-8")

@@ -121,6 +121,10 @@ Fastest = Annotated[
     bool,
     typer.Option("--fastest", help="Cells: at the tightest clock that is met, found by search."),
 ]
+Technology = Annotated[
+    str | None,
+    typer.Option(metavar="T", help="What to build for (default: that of the design)."),
+]
 DesignFile = Annotated[Path, typer.Argument(metavar="DESIGN", help="Design file (YAML).")]
 Changes = Annotated[
     list[str] | None,
@@ -684,10 +688,7 @@ def simulate(
 @app.command()
 def cost(
     design: DesignFile,
-    technology: Annotated[
-        str | None,
-        typer.Option(metavar="T", help="What to build for (default: that of the design)."),
-    ] = None,
+    technology: Technology = None,
     operands: Annotated[
         Path | None,
         typer.Option(
@@ -818,10 +819,7 @@ def _watch(said: str) -> None:
 @app.command()
 def predict(
     design: DesignFile,
-    technology: Annotated[
-        str | None,
-        typer.Option(metavar="T", help="What to build for (default: that of the design)."),
-    ] = None,
+    technology: Technology = None,
     as_json: AsJson = False,
     changes: Changes = None,
 ) -> None:
@@ -929,10 +927,7 @@ def workload(
         Path, typer.Argument(metavar="NETWORK", help="Workload file (YAML): shapes of layers.")
     ],
     design: DesignFile,
-    technology: Annotated[
-        str | None,
-        typer.Option(metavar="T", help="What to build for (default: that of the design)."),
-    ] = None,
+    technology: Technology = None,
     operands: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Codes a (M,K) and b (K,N) for the energy, as .npz."),

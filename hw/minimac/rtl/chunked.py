@@ -9,6 +9,7 @@ from minimac.rtl.accumulator import Accumulator, Fraction
 from minimac.rtl.delay import Delays, Section
 from minimac.rtl.fixed import FixedAccumulator
 from minimac.rtl.pipeline import Pipeline, Prefixed
+from minimac.rtl.terms import Terms
 from minimac.spec import Arithmetic, FixedAccumulation, FixedPoint, Implementation
 
 __all__ = ["ChunkTerms", "ChunkedAccumulator"]
@@ -32,19 +33,8 @@ class _One(FixedPoint):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ChunkTerms(Arithmetic, Implementation):
-    """What the outer accumulation adds up: sums of chunks, times one.
-
-    Such a term counts as an operand of the sum's format would, not as a product: the one adds
-    nothing to its width.
-
-    Parameters
-    ----------
-    whole : Arithmetic
-        The chunked accumulation that they belong to.
-    """
-
-    whole: Arithmetic
+class ChunkTerms(Terms, Implementation):
+    """What the outer accumulation adds up: sums of chunks, times one."""
 
     @classmethod
     def of(cls, whole: Arithmetic) -> "ChunkTerms":
@@ -63,21 +53,6 @@ class ChunkTerms(Arithmetic, Implementation):
             whole=whole,
             **{field.name: getattr(whole, field.name) for field in built},
         )
-
-    @property
-    def product_bits(self) -> int:
-        """Width of a sum's magnitude, in bits."""
-        return self.a.sig_bits
-
-    @property
-    def has_nan(self) -> bool:
-        """Whether a chain can become NaN."""
-        return self.whole.has_nan
-
-    @property
-    def has_infinities(self) -> bool:
-        """Whether a chain can become infinite."""
-        return self.whole.has_infinities
 
 
 class ChunkedAccumulator(Accumulator):

@@ -120,13 +120,21 @@ class Product(SingleTerm):
         return Fraction(state.sign, state.significand, state.exponent, self._low, self._high)
 
 
-class SumOfCodes(SingleTerm):
-    """A product that is found by adding codes, and is a code of the result itself."""
+class Final(SingleTerm):
+    """A code of the result: nothing is left to be rounded."""
 
     @property
     def state_layout(self) -> data.StructLayout:
         """``code``."""
         return data.StructLayout({"code": self.spec.out.width})
+
+    def fraction(self, m: Module, state: data.View) -> Fraction:
+        """Nobody asks: the code is final."""
+        raise NotImplementedError
+
+
+class SumOfCodes(Final):
+    """A product that is found by adding codes, and is a code of the result itself."""
 
     def sections(self, delays: Delays) -> tuple[Section, ...]:
         """Add, and choose."""
@@ -138,10 +146,6 @@ class SumOfCodes(SingleTerm):
         m.d.comb += state.code.eq(code_product(self.spec, a, b))
         mark(m, "multiply", state)
         return state
-
-    def fraction(self, m: Module, state: data.View) -> Fraction:
-        """Nobody asks: the code is final."""
-        raise NotImplementedError
 
 
 class Sum(SingleTerm):
@@ -474,13 +478,8 @@ class Number(SingleTerm):
         return Fraction(state.sign, state.significand, state.exponent, base, most, normal_from)
 
 
-class Listed(SingleTerm):
+class Listed(Final):
     """A number of a codebook in another such format: a table has the code of the result."""
-
-    @property
-    def state_layout(self) -> data.StructLayout:
-        """``code``."""
-        return data.StructLayout({"code": self.spec.out.width})
 
     def sections(self, delays: Delays) -> tuple[Section, ...]:
         """Look up."""
@@ -502,10 +501,6 @@ class Listed(SingleTerm):
             round_to_grid(spec.out, fmt.lsbs(code) * unit, spec.out_round, spec.out_overflow)
             for code in range(len(fmt.codes))
         ]
-
-    def fraction(self, m: Module, state: data.View) -> Fraction:
-        """Nobody asks: the code is final."""
-        raise NotImplementedError
 
 
 def operation_for(design: Design) -> Accumulator:

@@ -18,6 +18,7 @@ from minimac.rtl.product import FloatProduct, unit_of_products
 from minimac.rtl.rounded import RoundedAccumulator
 from minimac.rtl.shift import leading_zeros, shift_left
 from minimac.rtl.submodules import add_submodule
+from minimac.rtl.terms import Terms
 from minimac.spec import (
     Accumulation,
     Arithmetic,
@@ -74,34 +75,11 @@ class _Binade(ExponentOnly):
 
 
 @dataclass(frozen=True, kw_only=True)
-class _BlockTerms(Arithmetic):
-    """What a chain of blocks adds up: scaled sums, each of them ``a`` times ``b``.
-
-    Parameters
-    ----------
-    whole : Dot
-        The design that they belong to.
-    """
-
-    whole: Dot
+class _BlockTerms(Terms):
+    """What a chain of blocks adds up: scaled sums of any width, times powers of two."""
 
     def __post_init__(self) -> None:
         """Refuse nothing: the whole design was checked."""
-
-    @property
-    def product_bits(self) -> int:
-        """Width of a term's magnitude, in bits."""
-        return self.a.sig_bits
-
-    @property
-    def has_nan(self) -> bool:
-        """Whether a chain can become NaN."""
-        return self.whole.has_nan
-
-    @property
-    def has_infinities(self) -> bool:
-        """Whether a chain can become infinite."""
-        return self.whole.has_infinities
 
     @property
     def sum_bits(self) -> int:

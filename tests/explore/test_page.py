@@ -123,7 +123,7 @@ def test_equal_results_give_equal_bytes(results, write):
 def test_csv(results, write):
     rows = list(csv.DictReader(write(results)[1].splitlines()))
     assert [row["design"] for row in rows] == ["good", "worse", "broken"]
-    assert float(rows[1]["sky130__energy_pj_per_mac"]) == 0.75
+    assert float(rows[1]["sky130.energy_pj_per_mac"]) == 0.75
     assert rows[2]["vectors"] == ""
     assert rows[2]["failures"] == ("simulate: o #3: got 1, expected 2; cost:sky130: not mapped")
 

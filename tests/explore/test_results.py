@@ -44,8 +44,8 @@ def test_no_results(tmp_path):
     [
         ("", "top level"),
         ("[1]", "top level"),
-        ('{"version": 2}', "version"),
-        ('{"version": 1, "sweep": "x", "conditions": {}, "technologies": []}', "designs"),
+        ('{"version": 1}', "version"),
+        ('{"version": 2, "sweep": "x", "conditions": {}, "technologies": []}', "designs"),
     ],
 )
 def test_a_file_that_is_something_else(tmp_path, text, where):

@@ -7,7 +7,7 @@ from typing import Any
 
 from minimac.explore.results import DesignResult, Results
 
-__all__ = ["Column", "columns", "late", "row"]
+__all__ = ["METRICS", "QUALITIES", "WORDS", "Column", "columns", "late", "row"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,7 +17,7 @@ class Column:
     Parameters
     ----------
     key : str
-        Flat name with the unit, as in ``results.csv``.
+        Name with the unit, as in ``results.csv``: ``error_percent``, ``sky130.area_um2``.
     title, unit, group : str
         Heading, unit and the technology it belongs to; empty where there is none.
     better : {"more", "less", ""}
@@ -42,7 +42,7 @@ class Column:
     @property
     def numeric(self) -> bool:
         """Whether the column holds numbers."""
-        return self.key not in ("design", "arithmetic")
+        return self.key not in WORDS
 
     def text(self, value: Any) -> str:
         """Return a value as tables show it.
@@ -64,21 +64,32 @@ class Column:
         return f"{value:,.{max(digits, 0)}f}"
 
 
-# Metric of a cost: title, unit, significant digits (0: whole numbers), whether tables show it.
-# Less is better in all of them.
-_METRICS = {
-    "area_um2": ("area", "µm²", 0, True),
-    "delay_ps": ("delay", "ps", 0, True),
-    "energy_pj_per_mac": ("energy", "pJ/MAC", 3, True),
-    "energy_glitches_pj_per_mac": ("glitches", "pJ/MAC", 3, False),
-    "leakage_uw": ("leakage", "µW", 3, False),
-    "cells": ("cells", "", 0, False),
-    "registers": ("registers", "", 0, False),
-    "luts": ("LUTs", "", 0, True),
-    "ffs": ("FFs", "", 0, True),
-    "dsps": ("DSPs", "", 0, True),
-    "carries": ("carries", "", 0, False),
-    "brams": ("BRAMs", "", 0, False),
+#: Columns that hold words, besides the axes of a sweep.
+WORDS = ("design", "arithmetic", "basis")
+
+#: What arithmetic does to results: the step, the figure, a factor, title, unit, better, digits.
+QUALITIES = {
+    "accuracy_percent": ("accuracy", "accuracy", 100.0, "accuracy", "%", "more", 2),
+    "error_percent": ("error", "error_percent", 1.0, "error", "%", "less", 3),
+}
+
+#: What a technology says: title, unit, which is better, significant digits (0: whole numbers),
+#: whether tables show it.
+METRICS = {
+    "area_um2": ("area", "µm²", "less", 0, True),
+    "delay_ps": ("delay", "ps", "less", 0, True),
+    "fmax_mhz": ("clock", "MHz", "more", 3, False),
+    "energy_pj_per_mac": ("energy", "pJ/MAC", "less", 3, True),
+    "energy_glitches_pj_per_mac": ("glitches", "pJ/MAC", "less", 3, False),
+    "leakage_uw": ("leakage", "µW", "less", 3, False),
+    "cells": ("cells", "", "less", 0, False),
+    "registers": ("registers", "", "less", 0, False),
+    "luts": ("LUTs", "", "less", 0, True),
+    "ffs": ("FFs", "", "less", 0, True),
+    "dsps": ("DSPs", "", "less", 0, True),
+    "carries": ("carries", "", "less", 0, False),
+    "brams": ("BRAMs", "", "less", 0, False),
+    "latency_cycles": ("latency", "cycles", "less", 0, False),
 }
 
 
@@ -87,19 +98,23 @@ def columns(results: Results) -> list[Column]:
     found = [
         Column(key="design", title="design"),
         Column(key="arithmetic", title="arithmetic"),
-        Column(key="accuracy_percent", title="accuracy", unit="%", better="more", digits=2),
     ]
+    if any(_basis(design, results.technologies) == "predicted" for design in results.designs):
+        found.append(Column(key="basis", title="figures"))
+    for key, (step, figure, _, title, unit, better, digits) in QUALITIES.items():
+        if any(_number(design.found(step).get(figure)) is not None for design in results.designs):
+            found.append(Column(key=key, title=title, unit=unit, better=better, digits=digits))
     for technology in results.technologies:
-        costs = [design.found(f"cost:{technology}") for design in results.designs]
-        for metric, (title, unit, significant, brief) in _METRICS.items():
+        costs = [_cost(design, technology) for design in results.designs]
+        for metric, (title, unit, better, significant, brief) in METRICS.items():
             if any(_number(cost.get(metric)) is not None for cost in costs):
                 found.append(
                     Column(
-                        key=f"{technology}__{metric}",
+                        key=f"{technology}.{metric}",
                         title=title,
                         unit=unit,
                         group=technology,
-                        better="less",
+                        better=better,
                         significant=significant,
                         brief=brief,
                     )
@@ -111,21 +126,39 @@ def columns(results: Results) -> list[Column]:
 def row(design: DesignResult, among: Iterable[Column]) -> dict[str, Any]:
     """Return the values of a design by key; None where a step failed or found nothing."""
     values: dict[str, Any] = {}
+    technologies = {column.group: None for column in among if column.group}
     for column in among:
         match column.key:
             case "design":
                 values["design"] = design.name
             case "arithmetic":
                 values["arithmetic"] = design.arithmetic
-            case "accuracy_percent":
-                share = _number(design.found("accuracy").get("accuracy"))
-                values[column.key] = None if share is None else 100 * share
+            case "basis":
+                values["basis"] = _basis(design, technologies)
+            case key if key in QUALITIES:
+                step, figure, factor = QUALITIES[key][:3]
+                found = _number(design.found(step).get(figure))
+                values[key] = None if found is None else factor * found
             case "vectors":
                 values["vectors"] = _number(design.found("simulate").get("vectors"))
             case key:
-                technology, metric = key.rsplit("__", 1)
-                values[key] = _number(design.found(f"cost:{technology}").get(metric))
+                technology, metric = key.rsplit(".", 1)
+                values[key] = _number(_cost(design, technology).get(metric))
     return values
+
+
+def _cost(design: DesignResult, technology: str) -> dict[str, Any]:
+    """Return what a design costs: as measured, or else as predicted."""
+    return design.found(f"cost:{technology}") or design.found(f"predict:{technology}")
+
+
+def _basis(design: DesignResult, technologies: Iterable[str]) -> str:
+    """Say whether the figures of a design are measured or, at least one, predicted."""
+    predicted = (
+        f"predict:{technology}" in design.steps and f"cost:{technology}" not in design.steps
+        for technology in technologies
+    )
+    return "predicted" if any(predicted) else "measured"
 
 
 def late(results: Results) -> list[str]:

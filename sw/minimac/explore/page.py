@@ -120,7 +120,7 @@ def _plots(results: Results, technology: str) -> list[dict[str, Any]]:
     shown = {column.key: column for column in columns(results)}
     plots: list[dict[str, Any]] = []
     for metric in _PLOTTED:
-        column = shown.get(f"{technology}__{metric}")
+        column = shown.get(f"{technology}.{metric}")
         if column is None:
             continue
         among = [shown["accuracy_percent"], column]
@@ -229,7 +229,7 @@ def _cards(
         "luts": "Fewest LUTs",
     }
     for metric, title in wanted.items():
-        column = next((c for c in shown if c.key.rpartition("__")[2] == metric), None)
+        column = next((c for c in shown if c.key.rpartition(".")[2] == metric), None)
         if column is None:
             continue
         known = [values for values in rows if values[column.key] is not None]

@@ -52,7 +52,10 @@ class DesignResult:
     design : dict
         The design, as a design file would have it.
     steps : dict
-        Finished steps by name: ``generate``, ``accuracy``, ``simulate``, ``cost:<technology>``.
+        Finished steps by name: ``generate``, ``accuracy``, ``error``, ``predict:<technology>``,
+        ``cost:<technology>``, ``simulate``.
+    axes : dict
+        Where in its space it is: the value on each axis; empty if it was named in the sweep file.
     """
 
     __pydantic_config__ = {"extra": "forbid"}
@@ -61,6 +64,7 @@ class DesignResult:
     arithmetic: str
     design: dict[str, Any]
     steps: dict[str, StepResult] = field(default_factory=dict)
+    axes: dict[str, str | int | float | bool | None] = field(default_factory=dict)
 
     @property
     def failures(self) -> dict[str, str]:
@@ -88,15 +92,25 @@ class Results:
     technologies : list of str
     designs : list of DesignResult
         In the order of the sweep file.
+    objectives : list of str
+        Keys of the columns that fronts are drawn over: qualities first, then costs.
+    limits : list of str
+        What a design must keep to be on a front, such as ``sky130.area_um2 <= 20000``.
+    space : dict
+        How many designs the sweep names (``designs``), how many were judged by prediction
+        (``screened``; 0 if none) and how many were synthesised (``measured``).
     """
 
     __pydantic_config__ = {"extra": "forbid"}
 
-    version: Literal[1] = 1
+    version: Literal[2] = 2
     sweep: str
     conditions: dict[str, Any]
     technologies: list[str]
     designs: list[DesignResult]
+    objectives: list[str] = field(default_factory=list)
+    limits: list[str] = field(default_factory=list)
+    space: dict[str, int] = field(default_factory=dict)
 
     @property
     def failed(self) -> bool:

@@ -1188,18 +1188,39 @@ def _read_operands(path: Path, design: Design) -> "tuple[Any, Any]":
 def explore(
     sweep: Annotated[Path, typer.Argument(metavar="SWEEP", help="Sweep file (YAML).")],
     jobs: Annotated[int, typer.Option(min=1, help="Worker processes.")] = 2,
+    scheduler: Annotated[
+        str | None,
+        typer.Option(metavar="ADDRESS", help="Dask scheduler to use instead: tcp://HOST:PORT."),
+    ] = None,
     output: Annotated[
         Path | None,
         typer.Option("-o", "--output", metavar="DIR", help="Folder (default: build/NAME)."),
     ] = None,
+    explain: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Run nothing; of what was run, say why this design is on a front or is not.",
+        ),
+    ] = None,
 ) -> None:
-    """Generate, simulate and cost many designs, and judge each by a network."""
+    """Generate, simulate and cost many designs, and judge each by a network.
+
+    What was begun and not finished goes on where it was.
+    """
     from minimac.explore import load_sweep, progress, run, table
 
     loaded = load_sweep(sweep)
     folder = output or Path("build") / loaded.name
+    if explain is not None:
+        from minimac.explore import explain as reasons
+        from minimac.explore import load_results
+
+        for line in reasons(load_results(folder), explain):
+            print(line)
+        return
     with progress() as watch:
-        results = run(loaded, folder, jobs=jobs, watch=watch)
+        results = run(loaded, folder, jobs=jobs, watch=watch, scheduler=scheduler)
     table(results)
     print(f"results: {folder / 'results.json'}; report: minimac report {folder}", file=sys.stderr)
     if results.failed:

@@ -71,9 +71,10 @@ def results() -> Results:
 
 
 @pytest.fixture
-def quick(monkeypatch) -> list[str]:
+def quick(monkeypatch, tmp_path_factory) -> list[str]:
     """Replace what takes long in a sweep; returns the calls made, as they come."""
     calls: list[str] = []
+    monkeypatch.setenv("MINIMAC_CACHE", str(tmp_path_factory.mktemp("cache")))
 
     def simulate(design, *, build_dir, simulator, seed, operands):
         calls.append(f"simulate {design.name}")

@@ -58,8 +58,8 @@ def test_journal_keeps_what_succeeded(tmp_path):
     journal = Journal(tmp_path)
     assert journal.read() == {}
     fine = StepResult(ok=True, seconds=1.0, result={"x": 1})
-    journal.append("k1", "one", "accuracy", fine)
-    journal.append("k2", "one", "simulate", StepResult(ok=False, seconds=1.0, reason="no"))
+    no = StepResult(ok=False, seconds=1.0, reason="no")
+    journal.append([("k1", "one", "accuracy", fine), ("k2", "one", "simulate", no)])
     assert journal.read() == {"k1": fine}
     lines = (tmp_path / "results.jsonl").read_text().splitlines()
     assert [json.loads(line)["reason"] for line in lines] == ["", "no"]
@@ -68,8 +68,8 @@ def test_journal_keeps_what_succeeded(tmp_path):
 def test_a_line_cut_short_spoils_no_other(tmp_path):
     journal = Journal(tmp_path)
     fine = StepResult(ok=True, seconds=1.0, result={"x": 1})
-    journal.append("k1", "one", "accuracy", fine)
+    journal.append([("k1", "one", "accuracy", fine)])
     path = tmp_path / "results.jsonl"
     path.write_bytes(path.read_bytes() + b'{"key": "k2", "ok": tr')
-    journal.append("k3", "one", "accuracy", fine)
+    journal.append([("k3", "one", "accuracy", fine)])
     assert journal.read() == {"k1": fine, "k3": fine}

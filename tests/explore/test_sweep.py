@@ -51,8 +51,8 @@ def test_defaults(write):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("technologies: []", "designs: is missing; this key is required"),
-        ("designs: []", "designs: must name at least one design file"),
+        ("technologies: []", "designs: is missing; name design files here, or axes below spaces"),
+        ("designs: []", "designs: is missing; name design files here, or axes below spaces"),
         ("designs: x.yaml", "designs: must be a list of design files, not 'x.yaml'"),
         ("designs: [1]", "designs: must be a list of design files, not 1"),
         ("designs: [x.yaml]\nseed: yes", "seed: must be a whole number of at least 0, not True"),
@@ -60,7 +60,8 @@ def test_defaults(write):
         ("desings: [x.yaml]", "desings: unknown key; did you mean 'designs'?"),
         (
             "designs: [x.yaml]\nzzz: 1",
-            "zzz: unknown key; known are designs, technologies, workload, simulator, seed",
+            "zzz: unknown key; known are designs, base, spaces, technologies, front_technologies, "
+            "workload, quality, objectives, limits, simulate, simulator, measure, screen, seed",
         ),
         (
             "designs: [x.yaml]\nsimulator: vcs",
@@ -68,7 +69,7 @@ def test_defaults(write):
         ),
         (
             "designs: [x.yaml]\nworkload: digit",
-            "workload: must be one of digits, not 'digit'; did you mean 'digits'?",
+            "workload: must be digits, not 'digit'; did you mean 'digits'?",
         ),
         (
             "designs: [x.yaml]\ntechnologies: [sky130, sky130]",

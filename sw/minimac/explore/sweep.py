@@ -1,9 +1,15 @@
-"""Sweep files: which designs, on what, judged by which network."""
+"""Sweep files: which designs, on what, judged how, and which of them are worth measuring."""
 
+import functools
+import itertools
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+from minimac.explore.columns import METRICS, QUALITIES
+from minimac.explore.expressions import Condition
+from minimac.explore.space import Point, Space, axis_values
 from minimac.spec import Design, SpecError, load_design
 from minimac.spec.errors import nearest
 from minimac.spec.loading import load_yaml
@@ -12,11 +18,25 @@ __all__ = ["Sweep", "check_simulator", "load_sweep"]
 
 _KEYS = {
     "designs": "a list of design files",
+    "base": "a design file or the fields that all designs of spaces share",
+    "spaces": "a list of spaces, each with axes and, if need be, base and where",
     "technologies": "a list of names",
+    "front_technologies": "a list of names",
     "workload": "a word",
+    "quality": "a list of accuracy, error or both",
+    "objectives": "a list of columns, such as error_percent or sky130.area_um2",
+    "limits": "a list of conditions, such as 'sky130.area_um2 <= 20000'",
+    "simulate": "all, front or none",
     "simulator": "a word",
+    "measure": "a whole number of at least 1",
+    "screen": "a whole number of at least 10",
     "seed": "a whole number of at least 0",
 }
+
+_SPACE_KEYS = ("axes", "base", "where")
+
+#: What a front is drawn over if a sweep does not say.
+_USUAL = ("area_um2", "energy_pj_per_mac", "luts")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,22 +48,87 @@ class Sweep:
     name : str
         Stem of the sweep file.
     designs : tuple of Design
-        No two with the same name.
+        Those that are named one by one; no two with the same name.
+    spaces : tuple of Space
+        Those that are described by axes.
     technologies : tuple of str
         What each design is costed in; may be empty.
+    front_technologies : tuple of str
+        What designs on a front are costed in besides.
     workload : str
-        Network that gives accuracy and operands.
+        Network that gives tensors, accuracy and operands.
+    quality : tuple of {"accuracy", "error"}
+        What arithmetic is judged by: the share of a test set that a network gets right, or the
+        error of its matrix products.
+    objectives : tuple of str
+        Keys of columns: qualities and costs that fronts are drawn over; empty for the usual ones.
+    limits : tuple of Condition
+        On columns: what a design must keep to be on a front.
+    simulate : {"all", "front", "none"}
+        Which designs are simulated against the model.
     simulator : {"verilator", "icarus"}
+    measure : int
+        How many designs are synthesised at most. Of more, those are that predictions put on a front
+        or near it.
+    screen : int
+        How many designs are judged by prediction at most. Of more, a search picks which.
     seed : int
-        Seed of all random stimulus.
+        Seed of all random choices.
     """
 
     name: str
-    designs: tuple[Design, ...]
-    technologies: tuple[str, ...]
+    designs: tuple[Design, ...] = ()
+    spaces: tuple[Space, ...] = ()
+    technologies: tuple[str, ...] = ()
+    front_technologies: tuple[str, ...] = ()
     workload: str = "digits"
+    quality: tuple[str, ...] = ("accuracy",)
+    objectives: tuple[str, ...] = ()
+    limits: tuple[Condition, ...] = ()
+    simulate: Literal["all", "front", "none"] = "all"
     simulator: str = "verilator"
+    measure: int = 300
+    screen: int = 4000
     seed: int = 0
+
+    @property
+    def size(self) -> int:
+        """The number of designs, counting combinations that turn out to be none."""
+        return len(self.designs) + sum(space.size for space in self.spaces)
+
+    def points(self) -> Iterator[Point]:
+        """Yield all designs: those named, then those of each space."""
+        named = (Point(design=design, axes={}) for design in self.designs)
+        return itertools.chain(named, *(space.points() for space in self.spaces))
+
+    @functools.cached_property
+    def known_objectives(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Qualities and costs that fronts are drawn over."""
+        qualities = tuple(f"{quality}_percent" for quality in self.quality)
+        costs = [
+            f"{technology}.{metric}"
+            for technology in self.technologies
+            for metric in metrics_of(technology)
+            if metric in _USUAL
+        ]
+        chosen = self.objectives or (*qualities, *costs)
+        return (
+            tuple(key for key in chosen if key in QUALITIES),
+            tuple(key for key in chosen if key not in QUALITIES),
+        )
+
+
+def metrics_of(technology: str) -> list[str]:
+    """Return the metrics that costs in a technology have."""
+    from minimac.cost import Library, load_technology
+
+    cells = isinstance(load_technology(technology), Library)
+    only = {"area_um2", "energy_pj_per_mac", "energy_glitches_pj_per_mac", "leakage_uw"} | {
+        "cells",
+        "registers",
+    }
+    resources = {"luts", "ffs", "dsps", "carries", "brams"}
+    return [name for name in METRICS if name not in (resources if cells else only)]
 
 
 def load_sweep(path: Path) -> Sweep:
@@ -63,10 +148,116 @@ def load_sweep(path: Path) -> Sweep:
         repeated = _first_repeated([design.name for design in designs])
         if repeated is not None:
             raise SpecError(f"designs: two designs have the name {repeated!r}; give one another")
+        shared = _base(fields.pop("base"), path.parent, "base")
+        spaces = tuple(
+            _space(n, space, shared, path.parent) for n, space in enumerate(fields.pop("spaces"))
+        )
+        if not designs and not spaces:
+            raise SpecError("designs: is missing; name design files here, or axes below spaces")
+        sweep = Sweep(name=path.stem, designs=designs, spaces=spaces, **fields)
+        _check_objectives(sweep)
+        _check_size(sweep)
     except SpecError as error:
         # Errors of a design file start with that file, which is what the user has to open.
         raise SpecError(f"{path}: {error}") from None
-    return Sweep(name=path.stem, designs=designs, **fields)
+    return sweep
+
+
+def _space(number: int, given: Any, shared: dict[str, Any], folder: Path) -> Space:
+    """Return a space as the file describes it, once at least one design of it can be built."""
+    from minimac.rtl import plan
+
+    where = f"spaces[{number}]"
+    if not isinstance(given, dict):
+        raise SpecError(f"{where}: must be a mapping with axes, not {_short(given)}")
+    for key in given:
+        if key not in _SPACE_KEYS:
+            hint = nearest(str(key), _SPACE_KEYS) or f"; known are {', '.join(_SPACE_KEYS)}"
+            raise SpecError(f"{where}.{str(key)[:60]}: unknown key{hint}")
+    axes = given.get("axes")
+    if not isinstance(axes, dict) or not axes:
+        raise SpecError(f"{where}.axes: must be a mapping of axes to lists of values or ranges")
+    conditions = given.get("where", [])
+    if not isinstance(conditions, list) or not all(isinstance(text, str) for text in conditions):
+        raise SpecError(f"{where}.where: must be a list of conditions between fields")
+    try:
+        space = Space(
+            base=_merged(shared, _base(given.get("base"), folder, "base")),
+            axes={str(axis): axis_values(str(axis), values) for axis, values in axes.items()},
+            where=tuple(_condition("where", text) for text in conditions),
+        )
+        plan(next(space.points()).design)
+    except SpecError as error:
+        raise SpecError(f"{where}: {error}") from None
+    return space
+
+
+def _condition(key: str, text: str) -> Condition:
+    try:
+        return Condition(text)
+    except SpecError as error:
+        raise SpecError(f"{key}: {error}") from None
+
+
+def _base(given: Any, folder: Path, key: str) -> dict[str, Any]:
+    """Return the fields of a base: none, a mapping, or those of a design file."""
+    if given is None:
+        return {}
+    if isinstance(given, str):
+        tree = load_yaml(folder / given)
+        return {key: value for key, value in tree.items() if key != "name"}
+    if not isinstance(given, dict):
+        raise SpecError(f"{key}: must be {_KEYS['base']}, not {_short(given)}")
+    return given
+
+
+def _merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a mapping with the entries of another put over it, mapping by mapping."""
+    merged = dict(base)
+    for key, value in over.items():
+        below = merged.get(key)
+        # Parts of another kind have nothing in common.
+        nested = isinstance(value, dict) and isinstance(below, dict) and "kind" not in value
+        merged[key] = _merged(below, value) if nested and isinstance(below, dict) else value
+    return merged
+
+
+def _check_objectives(sweep: Sweep) -> None:
+    known = [f"{quality}_percent" for quality in sweep.quality]
+    for technology in sweep.technologies:
+        known += [f"{technology}.{metric}" for metric in metrics_of(technology)]
+    for key in sweep.objectives:
+        if key not in known:
+            raise SpecError(
+                f"objectives: must be among {', '.join(known)}, not {key[:60]!r}"
+                + nearest(key, known)
+            )
+    names: dict[str, Any] = {key: 1.0 for key in known if "." not in key}
+    for key in known:
+        technology, dot, metric = key.rpartition(".")
+        if dot:
+            names.setdefault(technology, {})[metric] = 1.0
+    for limit in sweep.limits:
+        try:
+            limit(names)
+        except SpecError as error:
+            raise SpecError(f"limits: {error}") from None
+
+
+def _check_size(sweep: Sweep) -> None:
+    """Refuse a sweep too large to measure in technologies in which nothing can be predicted."""
+    from minimac.cost.prediction import technologies
+
+    if sweep.size <= sweep.measure:
+        return
+    qualities, costs = sweep.known_objectives
+    predicted = technologies()
+    if not qualities or not any(cost.rpartition(".")[0] in predicted for cost in costs):
+        raise SpecError(
+            f"measure: {sweep.size} designs are more than the {sweep.measure} that are measured, "
+            f"and choosing needs a quality and a cost in {' or '.join(predicted)}; raise measure, "
+            "or add them"
+        )
 
 
 def _load_buildable(path: Path) -> Design:
@@ -106,10 +297,19 @@ def _checked(tree: dict[str, Any]) -> dict[str, Any]:
     model = create_model(
         "SweepFile",
         __config__=ConfigDict(strict=True, extra="forbid"),
-        designs=(words, Field(min_length=1)),
+        designs=(words, []),
+        base=(Any, None),
+        spaces=(list[Any], []),
         technologies=(words, []),
+        front_technologies=(words, []),
         workload=(str, "digits"),
+        quality=(words, ["accuracy"]),
+        objectives=(words, []),
+        limits=(words, []),
+        simulate=(str, "all"),
         simulator=(str, "verilator"),
+        measure=(int, Field(300, ge=1, lt=1 << 32)),
+        screen=(int, Field(4000, ge=10, lt=1 << 32)),
         seed=(int, Field(0, ge=0, lt=1 << 32)),
     )
     try:
@@ -119,34 +319,39 @@ def _checked(tree: dict[str, Any]) -> dict[str, Any]:
     from minimac.bench import SIMULATORS
     from minimac.nn import WORKLOADS  # both import NumPy
 
-    if fields["simulator"] not in SIMULATORS:
-        known = " or ".join(SIMULATORS)
-        raise SpecError(f"simulator: must be {known}, not {fields['simulator']!r}")
+    _check_word("simulate", fields["simulate"], ["all", "front", "none"])
+    _check_word("simulator", fields["simulator"], SIMULATORS)
+    _check_word("workload", fields["workload"], WORKLOADS)
+    for word in fields["quality"]:
+        _check_word("quality", word, [step for step, *_ in QUALITIES.values()])
+    for key in ("technologies", "front_technologies"):
+        _check_technologies(key, fields[key])
+    both = _first_repeated([*fields["technologies"], *fields["front_technologies"]])
+    if both is not None:
+        raise SpecError(f"front_technologies: all designs are costed in {both!r} already")
+    fields["limits"] = [_condition("limits", text) for text in fields["limits"]]
+    tuples = ("technologies", "front_technologies", "quality", "objectives", "limits")
+    return fields | {key: tuple(fields[key]) for key in tuples}
 
-    if fields["workload"] not in WORKLOADS:
-        known = ", ".join(WORKLOADS)
-        raise SpecError(
-            f"workload: must be one of {known}, not {fields['workload']!r}"
-            + nearest(fields["workload"], WORKLOADS)
-        )
-    fields["technologies"] = tuple(fields["technologies"])
-    _check_technologies(fields["technologies"])
-    return fields
+
+def _check_word(key: str, word: str, known: Iterable[str]) -> None:
+    known = list(known)
+    if word not in known:
+        raise SpecError(f"{key}: must be {' or '.join(known)}, not {word!r}{nearest(word, known)}")
 
 
-def _check_technologies(names: tuple[str, ...]) -> None:
+def _check_technologies(key: str, names: list[str]) -> None:
     from minimac.cost import technologies
 
     known = technologies()
     for name in names:
         if name not in known:
             raise SpecError(
-                f"technologies: must be among {', '.join(known)}, not {name!r}"
-                + nearest(name, known)
+                f"{key}: must be among {', '.join(known)}, not {name!r}" + nearest(name, known)
             )
     repeated = _first_repeated(names)
     if repeated is not None:
-        raise SpecError(f"technologies: {repeated!r} is there twice")
+        raise SpecError(f"{key}: {repeated!r} is there twice")
 
 
 def _first_repeated(names: Any) -> str | None:
@@ -163,14 +368,12 @@ def _explain(error: Any) -> str:
     # An unknown key first: a misspelt key is also a missing one.
     first = next((e for e in found if e["type"] == "extra_forbidden"), found[0])
     key = str(first["loc"][0])
-    match first["type"]:
-        case "extra_forbidden":
-            hint = nearest(key, _KEYS) or f"; known are {', '.join(_KEYS)}"
-            return f"{key[:60]}: unknown key{hint}"
-        case "missing":
-            return f"{key}: is missing; this key is required"
-        case "too_short":
-            return f"{key}: must name at least one design file"
-    shown = repr(first["input"])
-    shown = shown if len(shown) <= 60 else shown[:57] + "..."
-    return f"{key}: must be {_KEYS[key]}, not {shown}"
+    if first["type"] == "extra_forbidden":
+        hint = nearest(key, _KEYS) or f"; known are {', '.join(_KEYS)}"
+        return f"{key[:60]}: unknown key{hint}"
+    return f"{key}: must be {_KEYS[key]}, not {_short(first['input'])}"
+
+
+def _short(value: Any) -> str:
+    shown = repr(value)
+    return shown if len(shown) <= 60 else shown[:57] + "..."

@@ -1,0 +1,269 @@
+"""Spaces of designs: axes over the fields of a design, and which combinations count."""
+
+import functools
+import itertools
+import json
+import math
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from minimac.explore.expressions import Condition
+from minimac.spec import Design, SpecError, load_design
+from minimac.spec.errors import nearest
+
+__all__ = ["Point", "Space", "axis_values", "distinct"]
+
+_PLACE = re.compile(r"\{(\w+)\}")
+_LONGEST_NAME = 64
+_MOST_VALUES = 10_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Point:
+    """A design, and where in its space it is.
+
+    Parameters
+    ----------
+    design : Design
+    axes : dict
+        Its value on each axis; empty for a design that was named by itself.
+    """
+
+    design: Design
+    axes: dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Space:
+    """All combinations of the values of some axes.
+
+    Parameters
+    ----------
+    base : dict
+        The fields that all designs share, as a design file has them. ``{word}`` in a text stands
+        for the value of the axis ``word``.
+    axes : dict
+        Values by axis. An axis is a field (``a``, ``accumulate.width``), several at once (``a, b``:
+        one value for all, or a list with one for each), or a word that ``base`` or another axis has
+        in braces.
+    where : tuple of Condition
+        Which combinations count, by the fields of a design and the words of axes.
+
+    Raises
+    ------
+    SpecError
+        If an axis is neither a field nor in use.
+
+    Examples
+    --------
+    >>> space = Space(
+    ...     base={"unit": "mac", "out": "fp32", "accumulate": {"kind": "exact"}},
+    ...     axes={"a, b": ("e{E}m{M}",), "E": (2, 3), "M": (0, 1, 2)},
+    ...     where=(Condition("E + M <= 4"),),
+    ... )
+    >>> [point.design.name for point in space.points()]
+    ['e2m0', 'e2m1', 'e2m2', 'e3m0', 'e3m1']
+    """
+
+    base: dict[str, Any]
+    axes: dict[str, tuple[Any, ...]]
+    where: tuple[Condition, ...] = ()
+
+    def __post_init__(self) -> None:
+        used = set(_PLACE.findall(json.dumps([self.base, [*self.axes.values()]])))
+        for axis in self.axes:
+            for field in _fields(axis):
+                if field.split(".")[0] not in _KEYS and field not in used:
+                    hint = nearest(field, [*_KEYS, *used])
+                    raise SpecError(
+                        f"axes: {axis[:60]} is no field of a design, and nothing has "
+                        f"{{{field[:60]}}} in it{hint}"
+                    )
+        if unknown := used - set(self.axes):
+            raise SpecError(f"{{{min(unknown)}}}: there is no such axis; write it below axes")
+
+    @property
+    def size(self) -> int:
+        """The number of combinations, those that do not count included."""
+        return math.prod(len(values) for values in self.axes.values())
+
+    def at(self, indices: Sequence[int]) -> Point | None:
+        """Return the point with these values, by number on each axis; None if it does not count.
+
+        Raises
+        ------
+        SpecError
+            If it counts and is no design, or a condition cannot be worked out.
+        """
+        chosen = {
+            axis: values[n] for (axis, values), n in zip(self.axes.items(), indices, strict=True)
+        }
+        words = {axis: value for axis, value in chosen.items() if axis not in _KEYS}
+        tree: dict[str, Any] = _filled(self.base, words)
+        for axis, value in chosen.items():
+            fields = _fields(axis)
+            if fields == [axis] and axis.split(".")[0] not in _KEYS:
+                continue
+            spread = isinstance(value, list) and len(fields) > 1
+            for field, own in zip(fields, value if spread else [value] * len(fields), strict=True):
+                _put(tree, field, _filled(own, words))
+        if not all(condition({**tree, **words}) for condition in self.where):
+            return None
+        axes = {axis: _said(_filled(value, words)) for axis, value in chosen.items()}
+        name = tree.pop("name", None) or _name(axes, self.axes)
+        return Point(design=load_design({"name": name, **tree}), axes=axes)
+
+    def points(self) -> Iterator[Point]:
+        """Yield all that count and are designs, the last axis fastest.
+
+        Raises
+        ------
+        SpecError
+            If none is, with the reason of the first.
+        """
+        refused: SpecError | None = None
+        none = True
+        for indices in itertools.product(*(range(len(values)) for values in self.axes.values())):
+            try:
+                point = self.at(indices)
+            except SpecError as error:
+                refused = refused or error
+                continue
+            if point:
+                none = False
+                yield point
+        if none:
+            raise refused or SpecError("where: leaves no design; widen it")
+
+
+#: The keys of a design file.
+_KEYS = frozenset(
+    """
+    name unit a b out accumulate within product out_round out_overflow array lanes pipeline
+    technology clock_mhz normalizer interface reset clock_enable
+    """.split()
+)
+
+
+def axis_values(axis: str, given: Any) -> tuple[Any, ...]:
+    """Return the values of an axis: those of a list, or of a range.
+
+    Raises
+    ------
+    SpecError
+        If it is neither.
+
+    Examples
+    --------
+    >>> axis_values("width", {"from": 12, "to": 20, "step": 4})
+    (12, 16, 20)
+    >>> axis_values("clock_mhz", {"from": 100, "to": 800, "factor": 2})
+    (100, 200, 400, 800)
+    """
+    if isinstance(given, list) and given:
+        return tuple(given)
+    numbers = given.values() if isinstance(given, dict) else ()
+    if (
+        not isinstance(given, dict)
+        or not given.keys() <= {"from", "to", "step", "factor"}
+        or not given.keys() >= {"from", "to"}
+        or len(given) > 3
+        or not all(isinstance(x, int | float) and not isinstance(x, bool) for x in numbers)
+    ):
+        raise SpecError(
+            f"axes.{axis[:60]}: must be a list of values, or a range {{from, to, step}} or "
+            f"{{from, to, factor}}"
+        )
+    low, high = given["from"], given["to"]
+    step, factor = given.get("step", 1), given.get("factor")
+    if not low <= high or step <= 0 or (factor is not None and (factor <= 1 or low <= 0)):
+        raise SpecError(
+            f"axes.{axis[:60]}: must rise from `from` to `to` by a step above 0 or a factor above 1"
+        )
+    values = [low]
+    while len(values) <= _MOST_VALUES:
+        following = low + len(values) * step if factor is None else values[-1] * factor
+        if following > high:
+            return tuple(values)
+        values.append(following)
+    raise SpecError(f"axes.{axis[:60]}: has more than {_MOST_VALUES} values; widen the step")
+
+
+def distinct(points: Iterator[Point]) -> list[Point]:
+    """Return points without those equal to earlier ones, and each with a name of its own."""
+    found: dict[str, Point] = {}
+    names: set[str] = set()
+    for point in points:
+        tree = point.design.as_dict()
+        name = tree.pop("name")
+        key = json.dumps(tree, sort_keys=True)
+        if key in found:
+            continue
+        if name in names:
+            name = f"{name[: _LONGEST_NAME - 9]}_{point.design.digest[:8]}"
+            point = Point(design=load_design({"name": name, **tree}), axes=point.axes)
+        names.add(name)
+        found[key] = point
+    return list(found.values())
+
+
+@functools.cache
+def _fields(axis: str) -> list[str]:
+    return [field.strip() for field in axis.split(",")]
+
+
+def _filled(value: Any, words: Mapping[str, Any]) -> Any:
+    """Return a value with the words in braces replaced; a text that is one has its type."""
+    if isinstance(value, dict):
+        return {key: _filled(part, words) for key, part in value.items()}
+    if isinstance(value, list):
+        return [_filled(part, words) for part in value]
+    if not isinstance(value, str) or "{" not in value:
+        return value
+    if (whole := _PLACE.fullmatch(value)) and whole[1] in words:
+        return _filled(words[whole[1]], words)
+    return _PLACE.sub(lambda place: str(words.get(place[1], place[0])), value)
+
+
+def _put(tree: dict[str, Any], field: str, value: Any) -> None:
+    *path, key = field.split(".")
+    for part in path:
+        inner = tree.get(part)
+        tree[part] = dict(inner) if isinstance(inner, dict) else {}
+        tree = tree[part]
+    tree[key] = value
+
+
+def _said(value: Any) -> Any:
+    """Return a value as tables show it."""
+    if isinstance(value, dict):
+        return ", ".join(
+            str(part) if key == "kind" else f"{key} {part}" for key, part in value.items()
+        )
+    if isinstance(value, list):
+        return " x ".join(map(str, value))
+    return value
+
+
+def _name(axes: Mapping[str, Any], choices: Mapping[str, Sequence[Any]]) -> str:
+    """Name a design by its values on the axes along which designs differ.
+
+    Words in braces are left out where a text that has them is there.
+    """
+    told = {word for axis in choices for v in choices[axis] for word in _PLACE.findall(str(v))}
+    parts = []
+    for axis, value in axes.items():
+        if axis in told or (len(choices[axis]) < 2 and not _PLACE.search(str(choices[axis]))):
+            continue
+        text = re.sub(r"\W+", "_", str(value)).strip("_")
+        minus = str(value).startswith("-") * "m"
+        parts.append(text if text[:1].isalpha() else f"{re.split(r'[ .,]', axis)[-1]}{minus}{text}")
+    name = "_".join(parts) or "design"
+    if len(name) <= _LONGEST_NAME:
+        return name
+    import hashlib
+
+    digest = hashlib.sha256(name.encode()).hexdigest()[:8]
+    return f"{name[: _LONGEST_NAME - 9]}_{digest}"

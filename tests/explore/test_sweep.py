@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from minimac.explore import check_simulator, load_sweep
+from minimac.explore.sweep import _KEYS
 from minimac.spec import SpecError
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -60,8 +61,7 @@ def test_defaults(write):
         ("desings: [x.yaml]", "desings: unknown key; did you mean 'designs'?"),
         (
             "designs: [x.yaml]\nzzz: 1",
-            "zzz: unknown key; known are designs, base, spaces, technologies, front_technologies, "
-            "workload, quality, objectives, limits, simulate, simulator, measure, screen, seed",
+            f"zzz: unknown key; known are {', '.join(_KEYS)}",
         ),
         (
             "designs: [x.yaml]\nsimulator: vcs",
@@ -118,3 +118,70 @@ def test_a_simulator_that_is_not_installed(monkeypatch):
     message = "simulator verilator was not found; install it, or use icarus"
     with pytest.raises(SpecError, match=f"^{message}$"):
         check_simulator("verilator")
+
+
+SPACE = "base: {unit: mac, out: fp32, accumulate: {kind: exact}}\nspaces:\n- "
+
+
+def test_spaces_of_a_file(write):
+    sweep = load_sweep(
+        write(
+            SPACE + "axes: {'a, b': ['e{E}m{M}'], E: {from: 2, to: 3}, M: [1, 2]}\n"
+            "- base: x.yaml\n  axes: {out: [bf16, fp16]}\n  where: ['bits(a) == 8']\n"
+            "technologies: [sky130]\nquality: [accuracy]\nmeasure: 20\n"
+            "limits: ['sky130.area_um2 <= 9000', 'sky130.fmax_mhz >= 50']\n"
+        )
+    )
+    assert [point.design.name for point in sweep.points()] == [
+        *("e2m1", "e2m2", "e3m1", "e3m2"),
+        *("bf16", "fp16"),
+    ]
+    assert [point.axes for point in sweep.points()][-1] == {"out": "fp16"}
+    assert sweep.known_objectives == (
+        ("accuracy_percent",),
+        ("sky130.area_um2", "sky130.energy_pj_per_mac"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("spaces: [3]", "spaces[0]: must be a mapping with axes, not 3"),
+        ("spaces: [{axis: {}}]", "spaces[0].axis: unknown key; did you mean 'axes'?"),
+        ("spaces: [{}]", "spaces[0].axes: must be a mapping of axes to lists of values or ranges"),
+        ("spaces: 3", "spaces: must be a list of spaces, each with axes and, if need be, "),
+        (SPACE + "axes: {a: int8}", "spaces[0]: axes.a: must be a list of values, or a range"),
+        (SPACE + "axes: {a: [int8]}", "spaces[0]: b: is missing; this key is required"),
+        (
+            SPACE + "axes: {'a, b': [int8]}\n  where: ['bits(c) > 3']",
+            "spaces[0]: 'bits(c) > 3': c is not known; known are",
+        ),
+        (
+            SPACE + "axes: {'a, b': [int8]}\n  where: ['bits(a) >']",
+            "spaces[0]: where: 'bits(a) >': must be a condition, such as",
+        ),
+        ("base: 3\nspaces: [{axes: {a: [int8]}}]", "base: must be a design file or the fields"),
+        ("designs: [x.yaml]\nquality: [errors]", "quality: must be accuracy or error, not 'err"),
+        (
+            "designs: [x.yaml]\ntechnologies: [ecp5]\nobjectives: [ecp5.area_um2]",
+            "objectives: must be among accuracy_percent, bits_per_value, ecp5.delay_ps, ",
+        ),
+        (
+            "designs: [x.yaml]\ntechnologies: [ecp5]\nlimits: ['ecp5.area_um2 < 3']",
+            "limits: 'ecp5.area_um2 < 3': there is no area_um2",
+        ),
+        ("designs: [x.yaml]\nsimulate: some", "simulate: must be all or front or none, not 'some'"),
+        (
+            "designs: [x.yaml]\ntechnologies: [xc7]\nfront_technologies: [xc7]",
+            "front_technologies: all designs are costed in 'xc7' already",
+        ),
+        (
+            SPACE + "axes: {'a, b': [int4, int8]}\nmeasure: 1\ntechnologies: [gowin]",
+            "measure: 2 designs are more than the 1 that are measured, and choosing needs a ",
+        ),
+    ],
+)
+def test_what_is_wrong_with_spaces_is_said(write, text, message):
+    path = write(text)
+    with pytest.raises(SpecError, match=f"^{re.escape(f'{path}: {message}')}"):
+        load_sweep(path)

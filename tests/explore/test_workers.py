@@ -10,9 +10,7 @@ from minimac.explore.workers import Processes
 def _work(batch):
     if 3 in batch:
         os._exit(9)
-    return [
-        Done(result=StepResult(ok=True, seconds=0.0, result={"step": step})) for step in batch
-    ]
+    return [Done(result=StepResult(ok=True, seconds=0.0, result={"step": step})) for step in batch]
 
 
 def _found(batches):

@@ -1,13 +1,25 @@
 """What tables show of a design: one definition for the console, the page and the CSV file."""
 
+import functools
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from minimac.explore.results import DesignResult, Results
+from minimac.spec import BlockFormat, parse_format
 
-__all__ = ["METRICS", "QUALITIES", "WORDS", "Column", "columns", "late", "row"]
+__all__ = [
+    "FACTS",
+    "METRICS",
+    "QUALITIES",
+    "WORDS",
+    "Column",
+    "better_of",
+    "columns",
+    "late",
+    "row",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,6 +89,7 @@ QUALITIES = {
 #: whether tables show it.
 METRICS = {
     "area_um2": ("area", "µm²", "less", 0, True),
+    "area_um2_per_mac": ("area", "µm² a lane", "less", 4, False),
     "delay_ps": ("delay", "ps", "less", 0, True),
     "fmax_mhz": ("clock", "MHz", "more", 3, False),
     "energy_pj_per_mac": ("energy", "pJ/MAC", "less", 3, True),
@@ -85,12 +98,27 @@ METRICS = {
     "cells": ("cells", "", "less", 0, False),
     "registers": ("registers", "", "less", 0, False),
     "luts": ("LUTs", "", "less", 0, True),
+    "luts_per_mac": ("LUTs", "a lane", "less", 4, False),
     "ffs": ("FFs", "", "less", 0, True),
     "dsps": ("DSPs", "", "less", 0, True),
     "carries": ("carries", "", "less", 0, False),
     "brams": ("BRAMs", "", "less", 0, False),
     "latency_cycles": ("latency", "cycles", "less", 0, False),
 }
+
+
+#: What a design says of itself: title, unit, which is better, decimals.
+FACTS = {"bits_per_value": ("operands", "bit", "less", 2)}
+
+# Metrics that are those of all lanes, or elements, by those of one.
+_OF_ALL = {"area_um2_per_mac": "area_um2", "luts_per_mac": "luts"}
+
+
+def better_of(key: str) -> str:
+    """Say which of two values of a column is the better one: ``more`` or ``less``."""
+    if key in QUALITIES:
+        return QUALITIES[key][5]
+    return FACTS[key][2] if key in FACTS else METRICS[key.rpartition(".")[2]][2]
 
 
 def columns(results: Results) -> list[Column]:
@@ -104,6 +132,12 @@ def columns(results: Results) -> list[Column]:
     for key, (step, figure, _, title, unit, better, digits) in QUALITIES.items():
         if any(_number(design.found(step).get(figure)) is not None for design in results.designs):
             found.append(Column(key=key, title=title, unit=unit, better=better, digits=digits))
+    for key, (title, unit, better, digits) in FACTS.items():
+        # Of equal value it says nothing.
+        if len({_fact(design, key) for design in results.designs} - {None}) > 1:
+            found.append(
+                Column(key=key, title=title, unit=unit, better=better, digits=digits, brief=False)
+            )
     for technology in results.technologies:
         costs = [_cost(design, technology) for design in results.designs]
         for metric, (title, unit, better, significant, brief) in METRICS.items():
@@ -139,6 +173,8 @@ def row(design: DesignResult, among: Iterable[Column]) -> dict[str, Any]:
                 step, figure, factor = QUALITIES[key][:3]
                 found = _number(design.found(step).get(figure))
                 values[key] = None if found is None else factor * found
+            case key if key in FACTS:
+                values[key] = _fact(design, key)
             case "vectors":
                 values["vectors"] = _number(design.found("simulate").get("vectors"))
             case key:
@@ -149,7 +185,38 @@ def row(design: DesignResult, among: Iterable[Column]) -> dict[str, Any]:
 
 def _cost(design: DesignResult, technology: str) -> dict[str, Any]:
     """Return what a design costs: as measured, or else as predicted."""
-    return design.found(f"cost:{technology}") or design.found(f"predict:{technology}")
+    found = design.found(f"cost:{technology}") or design.found(f"predict:{technology}")
+    lanes = _lanes(design)
+    shares = {
+        key: found[whole] / lanes
+        for key, whole in _OF_ALL.items()
+        if lanes > 1 and _number(found.get(whole)) is not None
+    }
+    return {**found, **shares}
+
+
+def _lanes(design: DesignResult) -> int:
+    """Return how many pairs of operands a design multiplies in a cycle."""
+    array = design.design.get("array")
+    if isinstance(array, dict):
+        return int(array.get("rows", 1)) * int(array.get("columns", 1))
+    return int(design.design.get("lanes") or 1)
+
+
+def _fact(design: DesignResult, key: str) -> float | None:
+    """Return the mean width of an operand, its share of a scale included."""
+    assert key == "bits_per_value"
+    names = [design.design.get(operand) for operand in ("a", "b")]
+    bits = [_bits(name) for name in names if isinstance(name, str)]
+    return sum(bits) / len(bits) if bits else None
+
+
+@functools.cache
+def _bits(name: str) -> float:
+    fmt = parse_format(name)
+    if isinstance(fmt, BlockFormat) and fmt.size:
+        return fmt.width + fmt.scale.width / fmt.size
+    return float(fmt.width)
 
 
 def _basis(design: DesignResult, technologies: Iterable[str]) -> str:

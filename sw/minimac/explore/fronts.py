@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from minimac.explore.columns import METRICS, QUALITIES, columns, row
+from minimac.explore.columns import QUALITIES, better_of, columns, row
 from minimac.explore.results import DesignResult, Results
 from minimac.spec import SpecError
 from minimac.spec.errors import nearest
@@ -33,8 +33,7 @@ class Pair:
 
 def sense(key: str) -> int:
     """Return 1 for a column of which less is better, -1 for one of which more is."""
-    better = QUALITIES[key][5] if key in QUALITIES else METRICS[key.rpartition(".")[2]][2]
-    return 1 if better == "less" else -1
+    return 1 if better_of(key) == "less" else -1
 
 
 def pairs(objectives: Sequence[str]) -> list[Pair]:

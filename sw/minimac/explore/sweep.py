@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from minimac.explore.columns import METRICS, QUALITIES
+from minimac.explore.columns import FACTS, METRICS, QUALITIES
 from minimac.explore.expressions import Condition
 from minimac.explore.space import Point, Space, axis_values
 from minimac.spec import Design, SpecError, load_design
@@ -123,11 +123,9 @@ def metrics_of(technology: str) -> list[str]:
     from minimac.cost import Library, load_technology
 
     cells = isinstance(load_technology(technology), Library)
-    only = {"area_um2", "energy_pj_per_mac", "energy_glitches_pj_per_mac", "leakage_uw"} | {
-        "cells",
-        "registers",
-    }
-    resources = {"luts", "ffs", "dsps", "carries", "brams"}
+    only = {"area_um2", "area_um2_per_mac", "energy_pj_per_mac", "energy_glitches_pj_per_mac"}
+    only |= {"leakage_uw", "cells", "registers"}
+    resources = {"luts", "luts_per_mac", "ffs", "dsps", "carries", "brams"}
     return [name for name in METRICS if name not in (resources if cells else only)]
 
 
@@ -223,7 +221,7 @@ def _merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _check_objectives(sweep: Sweep) -> None:
-    known = [f"{quality}_percent" for quality in sweep.quality]
+    known = [*(f"{quality}_percent" for quality in sweep.quality), *FACTS]
     for technology in sweep.technologies:
         known += [f"{technology}.{metric}" for metric in metrics_of(technology)]
     for key in sweep.objectives:

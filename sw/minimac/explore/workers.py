@@ -20,6 +20,9 @@ __all__ = ["Batch", "Cluster", "Here", "Processes", "Workers", "workers"]
 #: Steps that are done together, in one place.
 Batch = tuple[Step, ...]
 
+#: How long a scheduler may take to answer, in s.
+_PATIENCE_S = 10.0
+
 _DIED = "the process that ran it died; it may have run out of memory"
 
 
@@ -149,7 +152,7 @@ class Cluster:
         self._address = address
         try:
             self._client: Any = Client(  # type: ignore[no-untyped-call]
-                address, timeout=10, set_as_default=False
+                address, timeout=_PATIENCE_S, set_as_default=False
             )
         except (OSError, ValueError, ImportError) as error:
             said = " ".join(str(error).split())[:200]
@@ -167,7 +170,7 @@ class Cluster:
         from distributed import as_completed as completed
 
         futures = {self._client.submit(perform, batch, pure=False): batch for batch in batches}
-        waiting = completed(list(futures))  # type: ignore[no-untyped-call]
+        waiting = completed(list(futures), loop=self._client.loop)  # type: ignore[no-untyped-call]
         try:
             for future in waiting:
                 batch = futures.pop(future)

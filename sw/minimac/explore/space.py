@@ -43,7 +43,7 @@ class Space:
     ----------
     base : dict
         The fields that all designs share, as a design file has them. ``{word}`` in a text stands
-        for the value of the axis ``word``.
+        for the value of the axis ``word``. Without a ``name``, designs are named by their values.
     axes : dict
         Values by axis. An axis is a field (``a``, ``accumulate.width``), several at once (``a, b``:
         one value for all, or a list with one for each), or a word that ``base`` or another axis has
@@ -100,7 +100,7 @@ class Space:
         chosen = {
             axis: values[n] for (axis, values), n in zip(self.axes.items(), indices, strict=True)
         }
-        words = {axis: value for axis, value in chosen.items() if axis not in _KEYS}
+        words = {axis: value for axis, value in chosen.items() if axis.isidentifier()}
         tree: dict[str, Any] = _filled(self.base, words)
         for axis, value in chosen.items():
             fields = _fields(axis)
@@ -112,7 +112,8 @@ class Space:
         if not all(condition({**tree, **words}) for condition in self.where):
             return None
         axes = {axis: _said(_filled(value, words)) for axis, value in chosen.items()}
-        name = tree.pop("name", None) or _name(axes, self.axes)
+        given = tree.pop("name", None)
+        name = _plain(given) if isinstance(given, str) else _name(axes, self.axes)
         return Point(design=load_design({"name": name, **tree}), axes=axes)
 
     def points(self) -> Iterator[Point]:
@@ -243,8 +244,13 @@ def _said(value: Any) -> Any:
             str(part) if key == "kind" else f"{key} {part}" for key, part in value.items()
         )
     if isinstance(value, list):
-        return " x ".join(map(str, value))
+        return ", ".join(dict.fromkeys(map(str, value)))
     return value
+
+
+def _plain(text: str) -> str:
+    """Return a text as part of a name."""
+    return re.sub(r"\W+", "_", text, flags=re.ASCII).strip("_")
 
 
 def _name(axes: Mapping[str, Any], choices: Mapping[str, Sequence[Any]]) -> str:
@@ -257,7 +263,7 @@ def _name(axes: Mapping[str, Any], choices: Mapping[str, Sequence[Any]]) -> str:
     for axis, value in axes.items():
         if axis in told or (len(choices[axis]) < 2 and not _PLACE.search(str(choices[axis]))):
             continue
-        text = re.sub(r"\W+", "_", str(value)).strip("_")
+        text = _plain(str(value))
         minus = str(value).startswith("-") * "m"
         parts.append(text if text[:1].isalpha() else f"{re.split(r'[ .,]', axis)[-1]}{minus}{text}")
     name = "_".join(parts) or "design"

@@ -129,35 +129,58 @@ def metrics_of(technology: str) -> list[str]:
     return [name for name in METRICS if name not in (resources if cells else only)]
 
 
-def load_sweep(path: Path) -> Sweep:
-    """Read and check a sweep file, and every design that it names.
+def load_sweep(source: Path | str | dict[str, Any], name: str = "sweep") -> Sweep:
+    """Read and check a sweep, and every design that it names.
 
-    Paths of designs are relative to the sweep file. Everything is checked before anything runs.
+    Everything is checked before anything runs.
+
+    Parameters
+    ----------
+    source : path or dict
+        A YAML file, or what one would hold. Paths of designs are relative to the file, or else to
+        the current folder.
+    name : str
+        What a sweep that is no file is called.
 
     Raises
     ------
     SpecError
         If the file or a design cannot be read or is wrong: one line with file, key and remedy.
+
+    Examples
+    --------
+    >>> sweep = load_sweep({
+    ...     "base": {"unit": "mac", "out": "fp32", "accumulate": {"kind": "exact"}},
+    ...     "spaces": [{"axes": {"a": ["int8", "int4"], "b": ["int4", "e2m1"]}}],
+    ...     "technologies": ["sky130"],
+    ... })
+    >>> sweep.size, [point.design.name for point in sweep.points()]
+    (4, ['int8_int4', 'int8_e2m1', 'int4_int4', 'int4_e2m1'])
     """
+    if isinstance(source, dict):
+        return _build(source, name, Path())
+    path = Path(source)
     tree = load_yaml(path)
     try:
-        fields = _checked(tree)
-        designs = tuple(_load_buildable(path.parent / name) for name in fields.pop("designs"))
-        repeated = _first_repeated([design.name for design in designs])
-        if repeated is not None:
-            raise SpecError(f"designs: two designs have the name {repeated!r}; give one another")
-        shared = _base(fields.pop("base"), path.parent, "base")
-        spaces = tuple(
-            _space(n, space, shared, path.parent) for n, space in enumerate(fields.pop("spaces"))
-        )
-        if not designs and not spaces:
-            raise SpecError("designs: is missing; name design files here, or axes below spaces")
-        sweep = Sweep(name=path.stem, designs=designs, spaces=spaces, **fields)
-        _check_objectives(sweep)
-        _check_size(sweep)
+        return _build(tree, path.stem, path.parent)
     except SpecError as error:
         # Errors of a design file start with that file, which is what the user has to open.
         raise SpecError(f"{path}: {error}") from None
+
+
+def _build(tree: dict[str, Any], name: str, folder: Path) -> Sweep:
+    fields = _checked(tree)
+    designs = tuple(_load_buildable(folder / design) for design in fields.pop("designs"))
+    repeated = _first_repeated([design.name for design in designs])
+    if repeated is not None:
+        raise SpecError(f"designs: two designs have the name {repeated!r}; give one another")
+    shared = _base(fields.pop("base"), folder, "base")
+    spaces = tuple(_space(n, space, shared, folder) for n, space in enumerate(fields.pop("spaces")))
+    if not designs and not spaces:
+        raise SpecError("designs: is missing; name design files here, or axes below spaces")
+    sweep = Sweep(name=name, designs=designs, spaces=spaces, **fields)
+    _check_objectives(sweep)
+    _check_size(sweep)
     return sweep
 
 

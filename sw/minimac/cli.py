@@ -13,6 +13,7 @@ import os
 import re
 import signal
 import sys
+import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -1219,12 +1220,28 @@ def explore(
         for line in reasons(load_results(folder), explain):
             print(line)
         return
+    began = time.monotonic()
     with progress() as watch:
         results = run(loaded, folder, jobs=jobs, watch=watch, scheduler=scheduler)
+    took_s = time.monotonic() - began
     table(results)
+    measured = results.space["measured"]
+    print(
+        f"{measured} designs measured, {results.space['screened']} judged before, in {took_s:.1f} s "
+        f"({60 * measured / took_s:.0f} a minute); {_processor_s() / took_s:.2f} cores busy here",
+        file=sys.stderr,
+    )
     print(f"results: {folder / 'results.json'}; report: minimac report {folder}", file=sys.stderr)
     if results.failed:
         raise typer.Exit(1)
+
+
+def _processor_s() -> float:
+    """Return the processor time of this process and of those that it has waited for, in s."""
+    import resource
+
+    used = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return sum(each.ru_utime + each.ru_stime for each in used)
 
 
 @app.command()

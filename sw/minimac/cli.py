@@ -1220,15 +1220,17 @@ def explore(
         for line in reasons(load_results(folder), explain):
             print(line)
         return
-    began = time.monotonic()
+    began, used_s = time.monotonic(), _processor_s()
     with progress() as watch:
         results = run(loaded, folder, jobs=jobs, watch=watch, scheduler=scheduler)
     took_s = time.monotonic() - began
+    busy = (_processor_s() - used_s) / took_s
     table(results)
-    measured = results.space["measured"]
+    measured, screened = results.space["measured"], results.space["screened"]
+    before = f", {screened} judged before," if screened else ""
     print(
-        f"{measured} designs measured, {results.space['screened']} judged before, in {took_s:.1f} s "
-        f"({60 * measured / took_s:.0f} a minute); {_processor_s() / took_s:.2f} cores busy here",
+        f"{measured} designs measured{before} in {took_s:.1f} s, {60 * measured / took_s:.0f} a "
+        f"minute, {busy:.2f} cores busy",
         file=sys.stderr,
     )
     print(f"results: {folder / 'results.json'}; report: minimac report {folder}", file=sys.stderr)

@@ -1,5 +1,6 @@
 """Sweeps that are stopped: killed, out of disk, without workers. What was done stays done."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -149,3 +150,28 @@ def test_a_scheduler_that_is_not_there(sweep_file, tmp_path, monkeypatch):
     monkeypatch.setattr("minimac.explore.workers._PATIENCE_S", 0.5)
     with pytest.raises(SpecError, match=r"^scheduler tcp://127\.0\.0\.1:1: cannot be reached: "):
         run(load_sweep(sweep_file), tmp_path / "out", scheduler="tcp://127.0.0.1:1")
+
+
+def _group(pid):
+    """Return the command lines of the processes of a group."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            fields = path.read_text().rpartition(")")[2].split()
+            if int(fields[2]) == pid and fields[0] != "Z":
+                found.append((path.parent / "cmdline").read_text().replace("\0", " "))
+    return found
+
+
+def test_told_to_end_it_ends_at_once_and_leaves_no_worker(sweep_file, tmp_path):
+    sweep_file.write_text(SWEEP.replace("[int3", "[int30, int3") + "technologies: [sky130]\n")
+    out = tmp_path / "out"
+    process = _start(sweep_file, out)
+    _wait_for(3, out, process)
+    process.terminate()
+    assert process.wait(timeout=20) in (130, 143)
+    began = time.monotonic()
+    while left := _group(process.pid):
+        assert time.monotonic() - began < 10, left
+        time.sleep(0.1)
+    assert load_results(out).sweep == "sweep"

@@ -92,6 +92,7 @@ class Processes:
         self._jobs = jobs
         self._work = work
         self._pool: ProcessPoolExecutor | None = None
+        self._others: set[int | None] = set()
 
     def __enter__(self) -> Self:
         return self
@@ -101,15 +102,20 @@ class Processes:
 
     def _begin(self, jobs: int) -> ProcessPoolExecutor:
         if self._pool is None:
+            self._others = {process.pid for process in multiprocessing.active_children()}
             # A forked copy of a process with threads (progress display, Numba) may hang.
             context = multiprocessing.get_context("spawn")
             self._pool = ProcessPoolExecutor(jobs, mp_context=context, initializer=_end_with_parent)
         return self._pool
 
     def _end(self, wait: bool = True) -> None:
-        if self._pool is not None:
-            self._pool.shutdown(wait=wait, cancel_futures=True)
-            self._pool = None
+        if self._pool is None:
+            return
+        self._pool.shutdown(wait=wait, cancel_futures=True)
+        self._pool = None
+        for process in [] if wait else multiprocessing.active_children():
+            if process.pid not in self._others:
+                process.terminate()  # what it is at may take minutes
 
     def do(self, batches: Sequence[Batch]) -> Iterator[tuple[Batch, list[Done]]]:
         """Do batches of steps and yield each as it is finished."""

@@ -1,5 +1,8 @@
-"""Networks on an arithmetic: data, quantisation, accuracy, and the operands that hardware sees."""
+"""Networks on an arithmetic: data, quantisation, accuracy, errors, the operands hardware sees."""
 
+from minimac.nn.catalogue import WORKLOADS, workload_named
+from minimac.nn.classifiers import Classifier, Layer, digits
+from minimac.nn.quality import error
 from minimac.nn.quantisation import (
     QuantisedLayer,
     accuracy,
@@ -8,16 +11,21 @@ from minimac.nn.quantisation import (
     scale_for,
     tiles,
 )
-from minimac.nn.workload import WORKLOADS, Layer, Workload, digits, workload_named
+from minimac.nn.transformer import minilm
+from minimac.nn.workload import TensorPair, Workload
 
 __all__ = [
     "WORKLOADS",
+    "Classifier",
     "Layer",
     "QuantisedLayer",
+    "TensorPair",
     "Workload",
     "accuracy",
     "digits",
+    "error",
     "layer_operands",
+    "minilm",
     "quantise",
     "scale_for",
     "tiles",

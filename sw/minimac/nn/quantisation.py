@@ -3,28 +3,58 @@
 Every tensor has one scale. A layer takes its inputs and weights, divided by their scales, as codes
 of ``design.a`` and ``design.b``; the model multiplies them; the results, codes of ``design.out``,
 are decoded and multiplied by both scales. Bias and ReLU are in float64, as they would be in the
-vector unit beside an array.
+vector unit beside an array. So are scales of tensors: in block formats that have one it is the
+scale here, and the blocks that are multiplied have none, as a ``dot`` takes them.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from minimac.nn.workload import Workload, digits
-from minimac.spec import Design, FixedPoint, Format, Systolic
+from minimac.model import Blocks
+from minimac.nn.classifiers import Classifier, digits
+from minimac.nn.workload import Workload
+from minimac.spec import (
+    BlockFormat,
+    Codebook,
+    Design,
+    Dot,
+    ExponentOnly,
+    FixedPoint,
+    Format,
+    KHot,
+    Mac,
+    SpecError,
+    Systolic,
+)
 
-__all__ = ["QuantisedLayer", "accuracy", "layer_operands", "quantise", "scale_for", "tiles"]
+__all__ = [
+    "QuantisedLayer",
+    "accuracy",
+    "layer_operands",
+    "quantise",
+    "quantise_layer",
+    "scale_for",
+    "tiles",
+]
+
+Floats = NDArray[np.float64]
+Operand = Any  # an array of codes, or Blocks along K: what cost and bench take, too
 
 
-def scale_for(fmt: Format, values: NDArray[np.float64]) -> float:
+def scale_for(fmt: Format, values: Floats) -> float:
     """Choose the number by which a tensor is divided before it becomes codes of ``fmt``.
 
-    * Fixed point: the largest magnitude becomes the largest value of the format.
+    * Fixed point, k-hot, codebooks: the largest magnitude becomes the largest value of the format.
+    * One magnitude only, as ``bin`` and ``tern`` have: the one with the least squared error.
     * Floating point: a power of two, so that scaling is exact: the least one at which nothing
       saturates, or 1 if the squared error is no larger there, as with formats as wide as bfloat16.
+    * Blocks: the scale of the tensor as :func:`minimac.model.quantize_blocks` chooses it, 1 in
+      formats without: the scales of the blocks do the rest.
 
     Powers of two were chosen on the calibration samples of the digits: with E5M2, E4M3, E3M2, E2M3,
     E2M1 and E3M0, each summed exactly, the exact ratio got at most two of the 197 samples more or
@@ -50,15 +80,27 @@ def scale_for(fmt: Format, values: NDArray[np.float64]) -> float:
     True
     >>> scale_for(parse_format("bf16"), x), scale_for(parse_format("e2m1"), np.array([-6.0, 24.0]))
     (1.0, 4.0)
+    >>> scale_for(parse_format("tern"), np.array([2.0, -3.0, 0.25, 0.0]))
+    2.5
     """
-    from minimac.model import decode, encode
+    from minimac.model import decode, encode, quantize_blocks
 
     peak = float(np.max(np.abs(values), initial=0.0))
     if not peak:
         return 1.0
-    largest = math.ldexp(max(fmt.max_lsbs, -fmt.min_lsbs if fmt.signed else 0), fmt.lsb_exp)
-    if isinstance(fmt, FixedPoint):
+    if isinstance(fmt, BlockFormat):
+        if fmt.tensor_scale is None:
+            return 1.0
+        # The largest magnitude alone decides.
+        return quantize_blocks(fmt, np.array([peak])).tensor_scale
+    ends = {fmt.max_lsbs, -fmt.min_lsbs if fmt.signed else 0}
+    largest = math.ldexp(max(ends), fmt.lsb_exp)
+    if _has_one_magnitude(fmt):
+        return _least_error(fmt, values) / largest
+    if isinstance(fmt, (FixedPoint, KHot)):
         return peak / math.ldexp(fmt.max_lsbs, fmt.lsb_exp)
+    if isinstance(fmt, Codebook):
+        return peak / largest
     fits = math.ceil(math.log2(peak) - math.log2(largest))
 
     def error(exp: int) -> float:
@@ -69,6 +111,30 @@ def scale_for(fmt: Format, values: NDArray[np.float64]) -> float:
     return 1.0 if unscaled else math.ldexp(1.0, fits)
 
 
+def _has_one_magnitude(fmt: Format) -> bool:
+    if isinstance(fmt, FixedPoint):
+        return fmt.max_lsbs == 1 and fmt.min_lsbs >= -1
+    return (
+        isinstance(fmt, Codebook)
+        and len({abs(fmt.lsbs(c)) for c in range(len(fmt.codes))} - {0}) == 1
+    )
+
+
+def _least_error(fmt: Format, values: Floats) -> float:
+    """Return the magnitude that values become with the least squared error, the others zero.
+
+    It is the mean of the largest ones: of those k for which ``sum**2 / k`` is the largest, or of
+    all if there is no zero.
+    """
+    sizes = np.abs(values if fmt.signed else np.maximum(values, 0.0)).ravel()
+    if not any(fmt.holds(c) and fmt.lsbs(c) == 0 for c in range(1 << fmt.width)):
+        return float(sizes.mean())
+    sums = np.cumsum(np.sort(sizes)[::-1])
+    counts = np.arange(1, len(sums) + 1)
+    best = int(np.argmax(np.square(sums) / counts))
+    return float(sums[best] / counts[best]) or 1.0
+
+
 @dataclass(frozen=True, eq=False)
 class QuantisedLayer:
     """A layer as the hardware of a design computes it.
@@ -76,7 +142,7 @@ class QuantisedLayer:
     Parameters
     ----------
     design : Design
-    weights : integer array, (K, N)
+    weights : integer array, (K, N), or Blocks along K
         Codes of ``design.b``.
     bias : float64 array, (N,)
     input_scale, weight_scale : float
@@ -84,18 +150,19 @@ class QuantisedLayer:
     """
 
     design: Design
-    weights: NDArray[Any]
-    bias: NDArray[np.float64]
+    weights: Operand
+    bias: Floats
     input_scale: float
     weight_scale: float
 
-    def codes(self, inputs: NDArray[np.float64]) -> NDArray[Any]:
-        """Return the inputs, (M, K), as codes of ``design.a``; what is too large saturates."""
-        from minimac.model import encode
+    def codes(self, inputs: Floats) -> Operand:
+        """Return the inputs, (M, K), as codes of ``design.a``; what is too large saturates.
 
-        return np.asarray(encode(self.design.a, inputs / self.input_scale))
+        Blocks are scaled by what is in them; one block for a tensor, by all of ``inputs``.
+        """
+        return _codes("a", self.design.a, inputs, self.input_scale)
 
-    def __call__(self, inputs: NDArray[np.float64]) -> NDArray[np.float64]:
+    def __call__(self, inputs: Floats) -> Floats:
         """Return what the layer makes of inputs (M, K): (M, N), before ReLU."""
         from minimac.model import decode, matmul
 
@@ -104,33 +171,103 @@ class QuantisedLayer:
         return np.asarray(sums * scale + self.bias, dtype=np.float64)
 
 
+def _codes(key: str, fmt: Format, values: Floats, scale: float) -> Operand:
+    from minimac.model import encode, quantize_blocks
+
+    if isinstance(fmt, BlockFormat):
+        axis = {"a": -1, "b": -2}[key]
+        if fmt.tensor_scale is None:
+            return quantize_blocks(fmt, values / scale, axis)
+        return quantize_blocks(fmt, values, axis, tensor_scale=scale)._replace(tensor_scale=1.0)
+    if isinstance(fmt, ExponentOnly) and np.any(values <= 0):
+        raise SpecError(
+            f"{key}: {fmt.name} has no code for zeros and negative numbers of a network"
+        )
+    return np.asarray(encode(fmt, values / scale))
+
+
 def quantise(design: Design, workload: Workload) -> list[QuantisedLayer]:
     """Put the layers of a network on the arithmetic of a design.
 
-    Scales follow :func:`scale_for`, from the weights and from the float64 activations of the
-    calibration samples. Where the largest result of a layer would not fit ``design.out``, which has
-    no scale of its own, both scales are raised by powers of two until it does.
+    Scales are chosen by :func:`quantise_layer`, of a classifier from the float64 activations of the
+    calibration samples, else from the tensors of the workload.
+
+    Raises
+    ------
+    SpecError
+        As :func:`quantise_layer`.
     """
-    from minimac.model import encode
-
+    if not isinstance(workload, Classifier):
+        return [
+            quantise_layer(design, pair.inputs, pair.weights, name=f"{workload.name} {pair.name}")
+            for pair in workload.tensors
+        ]
     values = workload.layer_inputs(workload.calibration)
-    quantised = []
-    for layer, inputs in zip(workload.layers, values[:-1], strict=True):
-        input_scale = scale_for(design.a, inputs)
-        weight_scale = scale_for(design.b, layer.weights)
-        peak = float(np.max(np.abs(inputs @ layer.weights))) / input_scale / weight_scale
-        largest = math.ldexp(design.out.max_lsbs, design.out.lsb_exp)
-        excess = max(0, math.ceil(math.log2(peak / largest))) if peak else 0
-        input_scale = math.ldexp(input_scale, excess - excess // 2)
-        weight_scale = math.ldexp(weight_scale, excess // 2)
-        weights = np.asarray(encode(design.b, layer.weights / weight_scale))
-        quantised.append(QuantisedLayer(design, weights, layer.bias, input_scale, weight_scale))
-    return quantised
+    return [
+        quantise_layer(design, x, layer.weights, layer.bias, name=f"{workload.name} {pair.name}")
+        for x, layer, pair in zip(values[:-1], workload.layers, workload.tensors, strict=True)
+    ]
 
 
-def _layer_inputs(
-    layers: list[QuantisedLayer], samples: NDArray[np.float64]
-) -> list[NDArray[np.float64]]:
+def quantise_layer(
+    design: Design,
+    inputs: Floats,
+    weights: Floats,
+    bias: Floats | None = None,
+    *,
+    name: str = "the layer",
+) -> QuantisedLayer:
+    """Put a layer on the arithmetic of a design.
+
+    Scales follow :func:`scale_for`. Where the largest result would not fit ``design.out``, which
+    has no scale of its own, both scales are raised by powers of two until it does.
+
+    Parameters
+    ----------
+    design : Design
+    inputs : float64 array, (M, K)
+        Samples from which the ranges of inputs and results are taken.
+    weights : float64 array, (K, N)
+    bias : float64 array, (N,), optional
+        Zeros by default.
+    name : str
+        How errors call it.
+
+    Raises
+    ------
+    SpecError
+        If the design does not multiply matrices, or not ones as deep, or a format lacks zeros and
+        negative numbers that occur.
+    """
+    _check(design, len(weights), name)
+    input_scale, weight_scale = scale_for(design.a, inputs), scale_for(design.b, weights)
+    peak = float(np.max(np.abs(inputs @ weights))) / input_scale / weight_scale
+    largest = math.ldexp(design.out.max_lsbs, design.out.lsb_exp)
+    excess = max(0, math.ceil(math.log2(peak / largest))) if peak else 0
+    input_scale = math.ldexp(input_scale, excess - excess // 2)
+    weight_scale = math.ldexp(weight_scale, excess // 2)
+    codes = _codes("b", design.b, weights, weight_scale)
+    bias = np.zeros(weights.shape[1]) if bias is None else bias
+    return QuantisedLayer(design, codes, bias, input_scale, weight_scale)
+
+
+def _check(design: Design, depth: int, name: str) -> None:
+    """Refuse a design that does not multiply matrices of some depth."""
+    if not isinstance(design, (Dot, Mac, Systolic)):
+        raise SpecError(f"unit: must be mac, dot or systolic to run a network, not {design.unit}")
+    if design.out_round.stochastic:
+        raise SpecError(
+            f"out_round: must not be stochastic to run a network, as {design.out_round} is"
+        )
+    most = design.accumulate.max_terms
+    if depth > most:
+        raise SpecError(
+            f"accumulate.max_terms: must be at least {depth}, the terms of a sum of {name}, "
+            f"not {most}"
+        )
+
+
+def _layer_inputs(layers: Sequence[QuantisedLayer], samples: Floats) -> list[Floats]:
     """Return what goes into each quantised layer, then what comes out of the last."""
     values = [samples]
     for i, layer in enumerate(layers):
@@ -147,23 +284,31 @@ def accuracy(design: Design, workload: Workload | None = None) -> float:
     Parameters
     ----------
     design : Design
-    workload : Workload, optional
+    workload : Classifier, optional
         The handwritten digits by default.
 
     Raises
     ------
-    ValueError
-        If a layer has more inputs than the ``max_terms`` of the design.
+    SpecError
+        If the workload has no labels, or as :func:`quantise_layer`.
     """
     workload = workload or digits()
+    if not isinstance(workload, Classifier):
+        raise SpecError(
+            f"workload: {workload.name} has no labels and so no accuracy; use a classifier such as "
+            "digits, or minimac.nn.error"
+        )
     scores = _layer_inputs(quantise(design, workload), workload.inputs)[-1]
     return float(np.mean(scores.argmax(axis=-1) == workload.labels))
 
 
 def layer_operands(
     design: Design, workload: Workload | None = None, *, samples: int | None = None
-) -> list[tuple[NDArray[Any], NDArray[Any]]]:
+) -> list[tuple[Operand, Operand]]:
     """Return the operands of each layer of a network at work.
+
+    In a classifier, what goes into a layer comes out of the quantised one before; other workloads
+    know the float64 inputs of each layer, and these are quantised.
 
     Parameters
     ----------
@@ -171,25 +316,31 @@ def layer_operands(
     workload : Workload, optional
         The handwritten digits by default.
     samples : int, optional
-        How many inputs of the test set, the first ones; all by default.
+        How many inputs, the first ones (of a classifier: of the test set); all by default.
 
     Returns
     -------
     list of (a, b)
-        ``a`` (M, K): codes of ``design.a``; ``b`` (K, N): codes of ``design.b``.
+        ``a`` (M, K): codes of ``design.a``; ``b`` (K, N): codes of ``design.b``. Of block formats,
+        Blocks along K, whose tensor scale is 1.
+
+    Raises
+    ------
+    SpecError
+        As :func:`quantise_layer`.
     """
     workload = workload or digits()
     layers = quantise(design, workload)
-    values = _layer_inputs(layers, workload.inputs[:samples])
-    return [
-        (layer.codes(inputs), layer.weights)
-        for layer, inputs in zip(layers, values[:-1], strict=True)
-    ]
+    if isinstance(workload, Classifier):
+        inputs = _layer_inputs(layers, workload.inputs[:samples])[:-1]
+    else:
+        inputs = [pair.inputs[:samples] for pair in workload.tensors]
+    return [(layer.codes(x), layer.weights) for layer, x in zip(layers, inputs, strict=True)]
 
 
 def tiles(
     design: Design, count: int, workload: Workload | None = None, *, samples: int = 16
-) -> list[tuple[NDArray[Any], NDArray[Any]]]:
+) -> list[tuple[Operand, Operand]]:
     """Cut operand tiles from a network at work: what an array would be given.
 
     A tile has the whole depth ``K`` of its layer, as many outputs as the design has columns (1 for
@@ -209,27 +360,37 @@ def tiles(
     Returns
     -------
     list of (a, b)
-        ``a`` (M, K): codes of ``design.a``; ``b`` (K, N): codes of ``design.b``.
+        As :func:`layer_operands`.
     """
     if count < 1:
         raise ValueError(f"count must be at least 1, not {count}")
     if samples < 1:
         raise ValueError(f"samples must be at least 1, not {samples}")
     columns = design.array.columns if isinstance(design, Systolic) else 1
-    by_layer = [
-        [
-            (
-                codes[row : row + samples],
-                np.ascontiguousarray(weights[:, column : column + columns]),
-            )
-            for row in range(0, len(codes), samples)
-            for column in range(0, weights.shape[1], columns)
-        ]
-        for codes, weights in layer_operands(design, workload)
-    ]
+    operands = layer_operands(design, workload)
     # Layers in turn, and evenly spread tiles of each.
     chosen = []
-    for i, found in enumerate(by_layer):
-        share = min(len(found), count // len(by_layer) + (i < count % len(by_layer)))
-        chosen += [found[len(found) * n // share] for n in range(share)]
+    for i, (a, b) in enumerate(operands):
+        places = [
+            (row, column)
+            for row in range(0, _shape(a)[0], samples)
+            for column in range(0, _shape(b)[1], columns)
+        ]
+        share = min(len(places), count // len(operands) + (i < count % len(operands)))
+        for row, column in (places[len(places) * n // share] for n in range(share)):
+            part = slice(row, row + samples), slice(column, column + columns)
+            chosen.append((_cut(a, (part[0], slice(None))), _cut(b, (slice(None), part[1]))))
     return chosen
+
+
+def _shape(operand: Operand) -> tuple[int, ...]:
+    return (operand.elements if isinstance(operand, Blocks) else operand).shape
+
+
+def _cut(operand: Operand, part: tuple[slice, slice]) -> Operand:
+    """Take rows or columns out of an operand; one scale for all stays."""
+    if not isinstance(operand, Blocks):
+        return np.ascontiguousarray(operand[part])
+    scales = operand.scales if operand.scales.size == 1 else operand.scales[part]
+    elements = np.ascontiguousarray(operand.elements[part])
+    return Blocks(elements, np.ascontiguousarray(scales), operand.tensor_scale)

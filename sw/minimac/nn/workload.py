@@ -1,36 +1,36 @@
-"""Workloads: a trained network with the data to judge it by."""
+"""Workloads: what goes into the matrix products of a network."""
 
-import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from minimac.spec import SpecError
-from minimac.spec.errors import nearest
-
-__all__ = ["WORKLOADS", "Layer", "Workload", "digits", "workload_named"]
+__all__ = ["TensorPair", "Workload"]
 
 
 @dataclass(frozen=True, eq=False)
-class Layer:
-    """A fully connected layer: ``y = x @ weights + bias``.
+class TensorPair:
+    """What a network multiplies in one place, in float64.
 
     Parameters
     ----------
+    name : str
+        Place in the network.
+    inputs : float64 array, (M, K)
+        Activations; finite.
     weights : float64 array, (K, N)
-    bias : float64 array, (N,)
+        Weights; finite.
     """
 
+    name: str
+    inputs: NDArray[np.float64]
     weights: NDArray[np.float64]
-    bias: NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
 class Workload:
-    """A classifier, ReLU between its layers, and data that it was not trained on.
+    """Matrix products of a network at work.
 
     Parameters
     ----------
@@ -38,116 +38,15 @@ class Workload:
         What sweeps and reports call it.
     description : str
         One sentence on network and data.
-    layers : sequence of Layer
-        In order of use.
-    calibration, calibration_labels : array, (C, K) and (C,)
-        Samples from which ranges are taken and by which rules are chosen.
-    inputs, labels : array, (M, K) and (M,)
-        The test set. It decides nothing; accuracy is stated on it.
+    tensors : sequence of TensorPair
+        In order of use, each with a name of its own.
     """
 
     name: str
     description: str
-    layers: Sequence[Layer]
-    calibration: NDArray[np.float64]
-    calibration_labels: NDArray[np.int64]
-    inputs: NDArray[np.float64]
-    labels: NDArray[np.int64]
-
-    def layer_inputs(self, samples: NDArray[np.float64]) -> list[NDArray[np.float64]]:
-        """Return what goes into each layer, then what comes out of the last, all in float64."""
-        values = [samples]
-        for i, layer in enumerate(self.layers):
-            x = values[-1] @ layer.weights + layer.bias
-            values.append(x if i == len(self.layers) - 1 else np.maximum(x, 0.0))
-        return values
-
-    @property
-    def float_accuracy(self) -> float:
-        """Share of the test set that the network gets right in float64, 0 to 1."""
-        scores = self.layer_inputs(self.inputs)[-1]
-        return float(np.mean(scores.argmax(axis=-1) == self.labels))
+    tensors: Sequence[TensorPair]
 
     @property
     def shapes(self) -> list[tuple[int, int, int]]:
-        """Shape ``(M, K, N)`` of the matrix product of each layer, over the whole test set."""
-        return [(len(self.inputs), *layer.weights.shape) for layer in self.layers]
-
-
-@functools.cache
-def digits() -> Workload:
-    """Train a 64-48-24-10 network on the 1797 handwritten digits of scikit-learn.
-
-    The scans are real, 8 by 8 pixels of 17 grey levels (0 to 1 here). Of them 1000 train the
-    network, 197 calibrate and 600 test it, each split with the same share of every digit. Seeds
-    are fixed: the result is the same on every call. Training takes half a second. The width and
-    the weight decay were chosen on the 197, from three each.
-
-    Examples
-    --------
-    >>> digits().shapes
-    [(600, 64, 48), (600, 48, 24), (600, 24, 10)]
-    >>> digits().float_accuracy > 0.96
-    True
-    """
-    from sklearn.datasets import load_digits
-    from sklearn.model_selection import train_test_split
-    from sklearn.neural_network import MLPClassifier
-
-    def split(x: Any, y: Any, size: int) -> Any:
-        return train_test_split(x, y, test_size=size, random_state=0, stratify=y)
-
-    pixels, labels = load_digits(return_X_y=True)
-    rest, inputs, rest_labels, test_labels = split(pixels / 16.0, labels, 600)
-    train, calibration, train_labels, calibration_labels = split(rest, rest_labels, 197)
-    network = MLPClassifier(
-        (48, 24),
-        alpha=0.3,
-        batch_size=100,
-        learning_rate_init=3e-3,
-        max_iter=400,
-        random_state=0,
-    ).fit(train, train_labels)
-
-    def frozen(array: Any) -> Any:
-        array = np.ascontiguousarray(array)
-        array.flags.writeable = False  # shared by every caller
-        return array
-
-    return Workload(
-        name="digits",
-        description="64-48-24-10 ReLU network on the handwritten digits of scikit-learn",
-        layers=tuple(
-            Layer(frozen(w), frozen(b))
-            for w, b in zip(network.coefs_, network.intercepts_, strict=True)
-        ),
-        calibration=frozen(calibration),
-        calibration_labels=frozen(calibration_labels),
-        inputs=frozen(inputs),
-        labels=frozen(test_labels),
-    )
-
-
-#: Workloads by name: what makes each of them.
-WORKLOADS: dict[str, Callable[[], Workload]] = {"digits": digits}
-
-
-def workload_named(name: str) -> Workload:
-    """Return the workload of that name.
-
-    Raises
-    ------
-    SpecError
-        If there is none.
-
-    Examples
-    --------
-    >>> workload_named("faces")
-    Traceback (most recent call last):
-        ...
-    minimac.spec.errors.SpecError: workload must be one of digits, not 'faces'
-    """
-    if name not in WORKLOADS:
-        known = ", ".join(WORKLOADS)
-        raise SpecError(f"workload must be one of {known}, not {name!r}{nearest(name, WORKLOADS)}")
-    return WORKLOADS[name]()
+        """Shape ``(M, K, N)`` of each matrix product."""
+        return [(len(pair.inputs), *pair.weights.shape) for pair in self.tensors]

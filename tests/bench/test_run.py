@@ -10,7 +10,9 @@ import pytest
 
 from minimac.bench import SimulationError, simulate
 from minimac.bench.operands import STYLES
-from minimac.spec import load_design
+from minimac.bench.run import _pack, _unpack
+from minimac.model import quantize_blocks
+from minimac.spec import load_design, parse_format
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
@@ -129,3 +131,14 @@ def test_broken_verilog_is_one_line(simulators, tmp_path):
             verilog="module int8_exact_mac(; endmodule",
         )
     assert "\n" not in str(caught.value)
+
+
+def test_operands_in_blocks_reach_the_bench_whole(tmp_path):
+    blocks = quantize_blocks(parse_format("mxfp4:size=4"), np.arange(-12.0, 12).reshape(2, 12))
+    np.savez(tmp_path / "x.npz", **_pack("a0", blocks), **_pack("b0", np.arange(6)))
+    with np.load(tmp_path / "x.npz") as file:
+        a, b = _unpack(file, "a0"), _unpack(file, "b0")
+    assert (a.elements == blocks.elements).all()
+    assert (a.scales == blocks.scales).all()
+    assert a.scales.shape == (2, 3)
+    assert b.tolist() == [0, 1, 2, 3, 4, 5]

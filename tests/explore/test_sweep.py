@@ -69,7 +69,7 @@ def test_defaults(write):
         ),
         (
             "designs: [x.yaml]\nworkload: digit",
-            "workload: must be digits, not 'digit'; did you mean 'digits'?",
+            "workload: must be digits or minilm, not 'digit'; did you mean 'digits'?",
         ),
         (
             "designs: [x.yaml]\ntechnologies: [sky130, sky130]",

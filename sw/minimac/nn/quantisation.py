@@ -1,6 +1,7 @@
 """Networks on the arithmetic of a design: scales, codes, accuracy and operand tiles.
 
-Every tensor has one scale. A layer takes its inputs and weights, divided by their scales, as codes
+Every tensor has one scale, or every row of inputs and every column of weights: a sum has one of
+each. A layer takes its inputs and weights, divided by their scales, as codes
 of ``design.a`` and ``design.b``; the model multiplies them; the results, codes of ``design.out``,
 are decoded and multiplied by both scales. Bias and ReLU are in float64, as they would be in the
 vector unit beside an array. So are scales of tensors: in block formats that have one it is the
@@ -10,14 +11,14 @@ scale here, and the blocks that are multiplied have none, as a ``dot`` takes the
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from minimac.model import Blocks
 from minimac.nn.classifiers import Classifier, digits
-from minimac.nn.workload import Workload
+from minimac.nn.workload import Workload, sampled
 from minimac.spec import (
     BlockFormat,
     Codebook,
@@ -43,6 +44,7 @@ __all__ = [
 ]
 
 Floats = NDArray[np.float64]
+Scales = Literal["tensor", "vector"]
 Operand = Any  # an array of codes, or Blocks along K: what cost and bench take, too
 
 
@@ -145,33 +147,48 @@ class QuantisedLayer:
     weights : integer array, (K, N), or Blocks along K
         Codes of ``design.b``.
     bias : float64 array, (N,)
-    input_scale, weight_scale : float
-        What the value of a code is multiplied by.
+    input_scale : float or None
+        What the value of a code is multiplied by; None: each row of inputs has a scale of its own.
+    weight_scale : float, or float64 array, (N,)
+        The same for weights, for all or for each column.
+    excess : int
+        The power of two by which scales of rows are raised so that results fit ``design.out``.
     """
 
     design: Design
     weights: Operand
     bias: Floats
-    input_scale: float
-    weight_scale: float
+    input_scale: float | None
+    weight_scale: Any
+    excess: int = 0
+
+    def _scale(self, inputs: Floats) -> Any:
+        if self.input_scale is not None:
+            return self.input_scale
+        return np.ldexp(_scales(self.design.a, inputs), self.excess)[:, None]
 
     def codes(self, inputs: Floats) -> Operand:
         """Return the inputs, (M, K), as codes of ``design.a``; what is too large saturates.
 
         Blocks are scaled by what is in them; one block for a tensor, by all of ``inputs``.
         """
-        return _codes("a", self.design.a, inputs, self.input_scale)
+        return _codes("a", self.design.a, inputs, self._scale(inputs))
 
     def __call__(self, inputs: Floats) -> Floats:
         """Return what the layer makes of inputs (M, K): (M, N), before ReLU."""
         from minimac.model import decode, matmul
 
         sums = decode(self.design.out, matmul(self.design, self.codes(inputs), self.weights))
-        scale = self.input_scale * self.weight_scale
+        scale = self._scale(inputs) * self.weight_scale
         return np.asarray(sums * scale + self.bias, dtype=np.float64)
 
 
-def _codes(key: str, fmt: Format, values: Floats, scale: float) -> Operand:
+def _scales(fmt: Format, rows: Floats) -> Floats:
+    """Choose a scale for each row."""
+    return np.array([scale_for(fmt, row) for row in rows])
+
+
+def _codes(key: str, fmt: Format, values: Floats, scale: Any) -> Operand:
     from minimac.model import encode, quantize_blocks
 
     if isinstance(fmt, BlockFormat):
@@ -186,7 +203,9 @@ def _codes(key: str, fmt: Format, values: Floats, scale: float) -> Operand:
     return np.asarray(encode(fmt, values / scale))
 
 
-def quantise(design: Design, workload: Workload) -> list[QuantisedLayer]:
+def quantise(
+    design: Design, workload: Workload, *, scales: Scales = "tensor"
+) -> list[QuantisedLayer]:
     """Put the layers of a network on the arithmetic of a design.
 
     Scales are chosen by :func:`quantise_layer`, of a classifier from the float64 activations of the
@@ -199,12 +218,25 @@ def quantise(design: Design, workload: Workload) -> list[QuantisedLayer]:
     """
     if not isinstance(workload, Classifier):
         return [
-            quantise_layer(design, pair.inputs, pair.weights, name=f"{workload.name} {pair.name}")
+            quantise_layer(
+                design,
+                pair.inputs,
+                pair.weights,
+                scales=scales,
+                name=f"{workload.name} {pair.name}",
+            )
             for pair in workload.tensors
         ]
     values = workload.layer_inputs(workload.calibration)
     return [
-        quantise_layer(design, x, layer.weights, layer.bias, name=f"{workload.name} {pair.name}")
+        quantise_layer(
+            design,
+            x,
+            layer.weights,
+            layer.bias,
+            scales=scales,
+            name=f"{workload.name} {pair.name}",
+        )
         for x, layer, pair in zip(values[:-1], workload.layers, workload.tensors, strict=True)
     ]
 
@@ -215,6 +247,7 @@ def quantise_layer(
     weights: Floats,
     bias: Floats | None = None,
     *,
+    scales: Scales = "tensor",
     name: str = "the layer",
 ) -> QuantisedLayer:
     """Put a layer on the arithmetic of a design.
@@ -230,6 +263,9 @@ def quantise_layer(
     weights : float64 array, (K, N)
     bias : float64 array, (N,), optional
         Zeros by default.
+    scales : {"tensor", "vector"}
+        One scale for each tensor, or one for each row of inputs and each column of weights; block
+        formats have their own.
     name : str
         How errors call it.
 
@@ -240,15 +276,21 @@ def quantise_layer(
         negative numbers that occur.
     """
     _check(design, len(weights), name)
-    input_scale, weight_scale = scale_for(design.a, inputs), scale_for(design.b, weights)
-    peak = float(np.max(np.abs(inputs @ weights))) / input_scale / weight_scale
+    by_row, by_column = (
+        scales == "vector" and not isinstance(fmt, BlockFormat) for fmt in (design.a, design.b)
+    )
+    input_scale = _scales(design.a, inputs)[:, None] if by_row else scale_for(design.a, inputs)
+    weight_scale = _scales(design.b, weights.T) if by_column else scale_for(design.b, weights)
+    peak = float(np.max(np.abs(inputs @ weights) / (input_scale * weight_scale)))
     largest = math.ldexp(design.out.max_lsbs, design.out.lsb_exp)
     excess = max(0, math.ceil(math.log2(peak / largest))) if peak else 0
-    input_scale = math.ldexp(input_scale, excess - excess // 2)
-    weight_scale = math.ldexp(weight_scale, excess // 2)
+    weight_scale = weight_scale * 2.0 ** (excess // 2)
     codes = _codes("b", design.b, weights, weight_scale)
     bias = np.zeros(weights.shape[1]) if bias is None else bias
-    return QuantisedLayer(design, codes, bias, input_scale, weight_scale)
+    excess -= excess // 2
+    if by_row:
+        return QuantisedLayer(design, codes, bias, None, weight_scale, excess)
+    return QuantisedLayer(design, codes, bias, float(input_scale) * 2.0**excess, weight_scale)
 
 
 def _check(design: Design, depth: int, name: str) -> None:
@@ -303,7 +345,12 @@ def accuracy(design: Design, workload: Workload | None = None) -> float:
 
 
 def layer_operands(
-    design: Design, workload: Workload | None = None, *, samples: int | None = None
+    design: Design,
+    workload: Workload | None = None,
+    *,
+    samples: int | None = None,
+    columns: int | None = None,
+    scales: Scales = "tensor",
 ) -> list[tuple[Operand, Operand]]:
     """Return the operands of each layer of a network at work.
 
@@ -316,7 +363,12 @@ def layer_operands(
     workload : Workload, optional
         The handwritten digits by default.
     samples : int, optional
-        How many inputs, the first ones (of a classifier: of the test set); all by default.
+        How many inputs, of a classifier the first ones of the test set; all by default.
+    columns : int, optional
+        How many columns of weights are returned; all by default. Only classifiers work out the
+        others, too.
+    scales : {"tensor", "vector"}
+        As in :func:`quantise_layer`.
 
     Returns
     -------
@@ -330,12 +382,17 @@ def layer_operands(
         As :func:`quantise_layer`.
     """
     workload = workload or digits()
-    layers = quantise(design, workload)
     if isinstance(workload, Classifier):
+        layers = quantise(design, workload, scales=scales)
         inputs = _layer_inputs(layers, workload.inputs[:samples])[:-1]
     else:
-        inputs = [pair.inputs[:samples] for pair in workload.tensors]
-    return [(layer.codes(x), layer.weights) for layer, x in zip(layers, inputs, strict=True)]
+        workload = sampled(workload, samples, columns)
+        layers = quantise(design, workload, scales=scales)
+        inputs = [pair.inputs for pair in workload.tensors]
+    part = slice(None), slice(columns)
+    return [
+        (layer.codes(x), _cut(layer.weights, part)) for layer, x in zip(layers, inputs, strict=True)
+    ]
 
 
 def tiles(
@@ -367,7 +424,11 @@ def tiles(
     if samples < 1:
         raise ValueError(f"samples must be at least 1, not {samples}")
     columns = design.array.columns if isinstance(design, Systolic) else 1
-    operands = layer_operands(design, workload)
+    # Of what is cut off in the end, no more than is needed.
+    most = None if isinstance(workload or digits(), Classifier) else count
+    operands = layer_operands(
+        design, workload, samples=most and most * samples, columns=most and most * columns
+    )
     # Layers in turn, and evenly spread tiles of each.
     chosen = []
     for i, (a, b) in enumerate(operands):

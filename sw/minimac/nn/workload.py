@@ -1,12 +1,13 @@
 """Workloads: what goes into the matrix products of a network."""
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["TensorPair", "Workload"]
+__all__ = ["TensorPair", "Workload", "sampled"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,3 +51,25 @@ class Workload:
     def shapes(self) -> list[tuple[int, int, int]]:
         """Shape ``(M, K, N)`` of each matrix product."""
         return [(len(pair.inputs), *pair.weights.shape) for pair in self.tensors]
+
+
+@functools.lru_cache(maxsize=8)
+def sampled(workload: Workload, rows: int | None, columns: int | None) -> Workload:
+    """Return a workload with at most so many rows of inputs and columns of weights.
+
+    They are evenly spread over those that there are; of sums, all terms stay.
+    """
+    tensors = tuple(
+        TensorPair(
+            pair.name,
+            pair.inputs[_spread(len(pair.inputs), rows)],
+            np.ascontiguousarray(pair.weights[:, _spread(pair.weights.shape[1], columns)]),
+        )
+        for pair in workload.tensors
+    )
+    return Workload(workload.name, workload.description, tensors)
+
+
+def _spread(available: int, wanted: int | None) -> NDArray[np.intp]:
+    count = available if wanted is None else min(available, wanted)
+    return np.arange(count) * available // count

@@ -1250,7 +1250,7 @@ def _processor_s() -> float:
 def report(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="What explore wrote into.")],
 ) -> None:
-    """Write report.html and results.csv of a sweep."""
+    """Write report.html, results.csv and results.parquet of a sweep, and pictures of its fronts."""
     from minimac.explore import report as write
 
     for path in write(folder):

@@ -1,5 +1,6 @@
 """Results to look at, and stand-ins for what takes long."""
 
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -7,6 +8,9 @@ import pytest
 
 from minimac.explore import DesignResult, Results, StepResult, Sweep
 from minimac.spec import Design, load_design
+
+# Tests of this folder can `import synthetic`, `import browser`.
+sys.path.insert(0, str(Path(__file__).parent))
 
 
 def _design(name: str, fmt: str = "int8") -> Design:
@@ -91,3 +95,11 @@ def quick(monkeypatch, tmp_path_factory) -> list[str]:
     monkeypatch.setattr("minimac.bench.available_simulators", lambda: ["verilator"])
     monkeypatch.setattr("minimac.cost.measure", measure)
     return calls
+
+
+@pytest.fixture(scope="session")
+def synthetic_results() -> Results:
+    """Sixty designs of a space, measured and predicted; some break a limit."""
+    from synthetic import synthetic
+
+    return synthetic(60)

@@ -51,8 +51,8 @@ def test_more_accuracy_and_less_error_are_better():
         {"accuracy_percent": 95.0, "error_percent": 7.0, "sky130.area_um2": 2.0},
         {"accuracy_percent": None, "error_percent": 1.0, "sky130.area_um2": 3.0},
     ]
-    assert on_fronts(rows, OBJECTIVES).tolist() == [True, True, False]
-    assert on_fronts(rows, ["error_percent", "sky130.area_um2"]).tolist() == [True, False, True]
+    assert on_fronts(rows, OBJECTIVES) == [True, True, False]
+    assert on_fronts(rows, ["error_percent", "sky130.area_um2"]) == [True, False, True]
 
 
 def test_without_a_quality_the_first_cost_is_held_against_the_others():
@@ -65,7 +65,7 @@ def test_without_a_quality_the_first_cost_is_held_against_the_others():
         {"asap7.area_um2": 2.0, "asap7.fmax_mhz": 400.0},
     ]
     found = on_fronts(rows, ["asap7.area_um2", "asap7.fmax_mhz"])
-    assert found.tolist() == [True, True, False]
+    assert found == [True, True, False]
 
 
 def test_why_a_design_is_on_a_front_or_not(results):

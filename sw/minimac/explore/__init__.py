@@ -3,10 +3,11 @@
 from minimac.explore.artefacts import write_design
 from minimac.explore.columns import Column, columns, row
 from minimac.explore.console import progress, table
+from minimac.explore.explanation import explain
 from minimac.explore.expressions import Condition
-from minimac.explore.fronts import explain
+from minimac.explore.frame import frame
 from minimac.explore.page import report
-from minimac.explore.pareto import pareto_front
+from minimac.explore.pareto import hypervolume, pareto_front
 from minimac.explore.results import DesignResult, Results, StepResult, load_results
 from minimac.explore.runner import run
 from minimac.explore.space import Point, Space
@@ -26,6 +27,8 @@ __all__ = [
     "check_simulator",
     "columns",
     "explain",
+    "frame",
+    "hypervolume",
     "load_results",
     "load_sweep",
     "pareto_front",

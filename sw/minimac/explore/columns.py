@@ -16,6 +16,7 @@ __all__ = [
     "WORDS",
     "Column",
     "better_of",
+    "broken",
     "columns",
     "late",
     "row",
@@ -226,6 +227,12 @@ def _basis(design: DesignResult, technologies: Iterable[str]) -> str:
         for technology in technologies
     )
     return "predicted" if any(predicted) else "measured"
+
+
+def broken(design: DesignResult) -> list[str]:
+    """Name the limits of the sweep that a design does not keep; it is on no front then."""
+    found = design.found("limits").get("broken")
+    return [str(limit) for limit in found] if isinstance(found, list) else []
 
 
 def late(results: Results) -> list[str]:

@@ -1,20 +1,37 @@
-"""Which designs of a sweep no other beats, and what it would take to be one of them."""
+"""Which figures of a sweep are drawn against which, and who is on the front."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
-import numpy as np
-from numpy.typing import NDArray
-
-from minimac.explore.columns import QUALITIES, better_of, columns, row
+from minimac.explore.columns import QUALITIES, Column, better_of, broken, columns, row
+from minimac.explore.pareto import Sense, pareto_front
 from minimac.explore.results import DesignResult, Results
-from minimac.spec import SpecError
-from minimac.spec.errors import nearest
 
-__all__ = ["Pair", "competing", "excess", "explain", "on_fronts", "pairs", "sense"]
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
-Array = NDArray[np.float64]
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Array = NDArray[np.float64]
+
+__all__ = [
+    "Comparison",
+    "Pair",
+    "comparisons",
+    "competing",
+    "costs",
+    "excess",
+    "front",
+    "on_fronts",
+    "pairs",
+    "qualities",
+    "sense",
+]
+
+#: What qualities are drawn against, where a technology says it.
+COSTS = ("energy_pj_per_mac", "area_um2", "delay_ps", "luts")
 
 
 @dataclass(frozen=True)
@@ -53,7 +70,7 @@ def pairs(objectives: Sequence[str]) -> list[Pair]:
     return [Pair(merit, cost) for merit in merits for cost in costs]
 
 
-def excess(merit: Array, cost: Array) -> Array:
+def excess(merit: "Array", cost: "Array") -> "Array":
     """Return by what factor each point costs more than the cheapest that is as good.
 
     Parameters
@@ -69,9 +86,12 @@ def excess(merit: Array, cost: Array) -> Array:
 
     Examples
     --------
+    >>> import numpy as np
     >>> excess(np.array([1.0, 2.0, 3.0]), np.array([4.0, 2.0, 3.0])).tolist()
     [1.0, 1.0, 1.5]
     """
+    import numpy as np
+
     known = ~(np.isnan(merit) | np.isnan(cost))
     found = np.full(len(merit), np.inf)
     order = np.lexsort((cost[known], merit[known]))
@@ -83,7 +103,88 @@ def excess(merit: Array, cost: Array) -> Array:
     return found
 
 
-def on_fronts(values: Sequence[Mapping[str, Any]], objectives: Sequence[str]) -> NDArray[np.bool_]:
+@dataclass(frozen=True)
+class Comparison:
+    """Two figures of which one is bought with the other.
+
+    Parameters
+    ----------
+    quality, cost : Column
+        Upwards and to the right, whichever way is better.
+    """
+
+    quality: Column
+    cost: Column
+
+    @property
+    def senses(self) -> tuple[Sense, Sense]:
+        """Which is better: of the cost, of the quality."""
+        return cast("Sense", self.cost.better), cast("Sense", self.quality.better)
+
+
+def qualities(shown: Sequence[Column]) -> list[Column]:
+    """Return the columns that say how good the arithmetic is."""
+    return [column for column in shown if column.key in QUALITIES]
+
+
+def costs(results: Results, shown: Sequence[Column]) -> list[Column]:
+    """Return the columns that designs are chosen by: the objectives, or what is usual."""
+    if results.objectives:
+        keys = [key for key in results.objectives if key not in QUALITIES]
+    else:
+        keys = [f"{technology}.{cost}" for technology in results.technologies for cost in COSTS]
+    by_key = {column.key: column for column in shown if column.better}
+    return [by_key[key] for key in keys if key in by_key]
+
+
+def comparisons(results: Results) -> list[Comparison]:
+    """Return what fronts are drawn over.
+
+    The :func:`pairs` of the objectives of which there are figures; without objectives each quality
+    against each usual cost; without any quality the first cost against the others that its
+    technology has.
+    """
+    shown = columns(results)
+    if results.objectives:
+        by_key = {column.key: column for column in shown}
+        known = [pair for pair in pairs(results.objectives) if {pair.merit, pair.cost} <= {*by_key}]
+        return [Comparison(by_key[pair.merit], by_key[pair.cost]) for pair in known]
+    of = qualities(shown)
+    against = costs(results, shown)
+    if of:
+        return [Comparison(quality, cost) for quality in of for cost in against]
+    first = {cost.group: cost for cost in reversed(against)}
+    return [
+        Comparison(first[cost.group], cost) for cost in against if cost is not first[cost.group]
+    ]
+
+
+def front(
+    results: Results, comparison: Comparison, values: "Mapping[str, Sequence[Any]]"
+) -> list[int]:
+    """Return the indices of the designs on a front, the cheapest first.
+
+    Parameters
+    ----------
+    results : Results
+    comparison : Comparison
+    values : mapping
+        Figures of all designs by key: as :func:`frame` returns them.
+    """
+    import numpy as np
+
+    points = np.stack(
+        [
+            np.asarray(values[column.key], dtype=float)
+            for column in (comparison.cost, comparison.quality)
+        ],
+        axis=1,
+    )
+    points[[bool(broken(design)) for design in results.designs]] = np.nan
+    return pareto_front(points, comparison.senses)
+
+
+def on_fronts(values: "Sequence[Mapping[str, Any]]", objectives: Sequence[str]) -> list[bool]:
     """Say which rows are on the front of at least one pair of objectives.
 
     Parameters
@@ -92,30 +193,16 @@ def on_fronts(values: Sequence[Mapping[str, Any]], objectives: Sequence[str]) ->
         Values by column; None or absent where unknown.
     objectives : sequence of str
     """
-    found = np.zeros(len(values), bool)
+    found: set[int] = set()
     for pair in pairs(objectives):
-        merit, cost = (_column(values, key) for key in (pair.merit, pair.cost))
-        found |= _front(merit, cost)
-    return found
+        keys = pair.cost, pair.merit
+        points = [[_number(row.get(key)) for key in keys] for row in values]
+        found.update(pareto_front(points, [cast("Sense", better_of(key)) for key in keys]))
+    return [n in found for n in range(len(values))]
 
 
-def _front(merit: Array, cost: Array) -> NDArray[np.bool_]:
-    """Say which points no other beats; of equal points all or none."""
-    known = np.flatnonzero(~(np.isnan(merit) | np.isnan(cost)))
-    front = np.zeros(len(merit), bool)
-    best = np.inf
-    last = (np.nan, np.nan)
-    for n in known[np.lexsort((merit[known], cost[known]))]:
-        if merit[n] < best or (cost[n], merit[n]) == last:
-            front[n], best, last = True, merit[n], (cost[n], merit[n])
-    return front
-
-
-def _column(values: Sequence[Mapping[str, Any]], key: str) -> Array:
-    """Return a column such that less is better."""
-    found = [row.get(key) for row in values]
-    known = np.array([np.nan if value is None else float(value) for value in found])
-    return known if sense(key) > 0 else -known
+def _number(value: Any) -> float:
+    return float("nan") if value is None else float(value)
 
 
 def competing(results: Results) -> list[tuple[DesignResult, dict[str, Any]]]:
@@ -124,95 +211,3 @@ def competing(results: Results) -> list[tuple[DesignResult, dict[str, Any]]]:
     return [
         (design, row(design, shown)) for design in results.designs if "limits" not in design.steps
     ]
-
-
-def explain(results: Results, name: str) -> list[str]:
-    """Say why a design is or is not on the fronts of a sweep, and which better one is nearest.
-
-    Parameters
-    ----------
-    results : Results
-    name : str
-        Of a design of the sweep.
-
-    Returns
-    -------
-    list of str
-        A line for each pair of objectives, after one for the design.
-
-    Raises
-    ------
-    SpecError
-        If there is no such design.
-    """
-    by_name = {design.name: design for design in results.designs}
-    if name not in by_name:
-        raise SpecError(
-            f"explain: there is no design {name[:80]!r} in {results.sweep}{nearest(name, by_name)}"
-        )
-    design = by_name[name]
-    said = [f"{name}: {design.arithmetic}"]
-    if design.failures:
-        said += [f"{step} failed: {reason}" for step, reason in design.failures.items()]
-    if "limits" in design.steps:
-        broken = "; ".join(design.found("limits")["broken"])
-        return [*said, f"on no front, since it breaks {broken}"]
-    among = competing(results)
-    titles = {column.key: column for column in columns(results)}
-    own = dict(next(values for other, values in among if other is design))
-    for pair in pairs(results.objectives):
-        if own.get(pair.merit) is None or own.get(pair.cost) is None:
-            said.append(f"{pair.merit} and {pair.cost}: unknown, so it is on no front of theirs")
-            continue
-        said.append(f"{pair.merit} and {pair.cost}: {_reason(design, own, among, pair, titles)}")
-    return said
-
-
-def _reason(
-    design: DesignResult,
-    own: Mapping[str, Any],
-    among: Sequence[tuple[DesignResult, Mapping[str, Any]]],
-    pair: Pair,
-    titles: Mapping[str, Any],
-) -> str:
-    keys = (pair.merit, pair.cost)
-
-    def figures(values: Mapping[str, Any]) -> str:
-        return " and ".join(
-            f"{titles[key].text(values[key])} {titles[key].unit}".strip() for key in keys
-        )
-
-    signed = {key: sense(key) for key in keys}
-
-    def beats(values: Mapping[str, Any]) -> bool:
-        if any(values.get(key) is None for key in keys):
-            return False
-        gains = [signed[key] * (own[key] - values[key]) for key in keys]
-        return bool(min(gains) >= 0 and max(gains) > 0)
-
-    better = [(other, values) for other, values in among if beats(values)]
-    if not better:
-        return f"on the front with {figures(own)}: none is better in one and as good in the other"
-
-    def distance(entry: tuple[DesignResult, Mapping[str, Any]]) -> tuple[float, float]:
-        other, values = entry
-        changed = sum(other.axes.get(axis) != value for axis, value in design.axes.items()) + len(
-            other.axes.keys() ^ design.axes.keys()
-        )
-        return changed, values[pair.cost] * signed[pair.cost]
-
-    other, values = min(better, key=distance)
-    cheapest = min(better, key=lambda entry: entry[1][pair.cost] * signed[pair.cost])
-    changes = ", ".join(
-        f"{axis} {value} instead of {design.axes.get(axis)}"
-        for axis, value in other.axes.items()
-        if design.axes.get(axis) != value
-    )
-    text = (
-        f"not on the front with {figures(own)}: {len(better)} better; the nearest is {other.name} "
-        f"with {figures(values)}{f' ({changes})' if changes else ''}"
-    )
-    if cheapest[0] is not other:
-        text += f"; the best {titles[pair.cost].title} is that of {cheapest[0].name} with "
-        text += figures(cheapest[1])
-    return text

@@ -1,31 +1,40 @@
-"""The report of a sweep: one page that needs no network, and a table for other tools."""
+"""The report of a sweep: one page that needs no network, tables for other tools, and plots."""
 
-import csv
 import functools
 import io
+import statistics
 from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from minimac.explore.columns import Column, columns, late, row
-from minimac.explore.pareto import pareto_front
-from minimac.explore.results import Results, load_results
+from minimac.explore.columns import Column, broken, columns, late, row
+from minimac.explore.families import family
+from minimac.explore.frame import frame
+from minimac.explore.fronts import comparisons, costs, qualities
+from minimac.explore.plots import write_plots
+from minimac.explore.results import DesignResult, Results, load_results
 from minimac.spec.files import write_whole
 
 __all__ = ["report"]
 
-# What accuracy is plotted against, where the results have it.
-_PLOTTED = ("energy_pj_per_mac", "area_um2", "luts")
+_SCRIPTS = ("data", "fronts", "splits", "parallel", "filters", "table", "winners", "main")
 
-# What is split into parts, and its unit.
-_SPLIT = {"area_um2": "µm²", "luts": "LUTs"}
+# What is split into parts: title, unit, decimals.
+_SPLIT = {
+    "area_um2": ("Area", "µm²", 0),
+    "energy_pj_per_mac": ("Energy", "pJ/MAC", 3),
+    "luts": ("LUTs", "LUTs", 0),
+}
 
 _PART_ORDER = ("element", "edge", "foot")
 
+_EACH = 60  # designs; of more, the page says only in sum what was run
+_TOGETHER = 12  # parallel coordinates beyond which none can be read
+
 
 def report(folder: Path) -> list[Path]:
-    """Write ``report.html`` and ``results.csv`` beside the results of a sweep.
+    """Write page, tables and plots beside the results of a sweep.
 
     The page is self-contained: a browser loads nothing for it, and its content security policy
     would not let it. Equal results give equal bytes.
@@ -38,7 +47,8 @@ def report(folder: Path) -> list[Path]:
     Returns
     -------
     list of Path
-        The files written.
+        The files written: ``report.html``, ``results.csv`` and ``results.parquet``, and a PNG and
+        an SVG file of each front.
 
     Raises
     ------
@@ -46,22 +56,14 @@ def report(folder: Path) -> list[Path]:
         If the folder holds no results.
     """
     results = load_results(folder)
+    table, parquet = frame(results), io.BytesIO()
+    table.to_parquet(parquet, index=False)
     return [
         write_whole(folder / "report.html", _html(results)),
-        write_whole(folder / "results.csv", _csv(results)),
+        write_whole(folder / "results.csv", table.to_csv(index=False, lineterminator="\n")),
+        write_whole(folder / "results.parquet", parquet.getvalue()),
+        *write_plots(results, folder),
     ]
-
-
-def _csv(results: Results) -> str:
-    shown = columns(results)
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([*(column.key for column in shown), "failures"])
-    for design in results.designs:
-        values = row(design, shown)
-        failures = "; ".join(f"{step}: {reason}" for step, reason in design.failures.items())
-        writer.writerow([*(values[column.key] for column in shown), failures])
-    return text.getvalue()
 
 
 def _html(results: Results) -> str:
@@ -70,120 +72,157 @@ def _html(results: Results) -> str:
     from plotly.offline import get_plotlyjs
 
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
-    source = (files("minimac.explore") / "report.html.j2").read_text(encoding="utf-8")
-    shown = [column for column in columns(results) if column.brief]
-    rows = [row(design, shown) for design in results.designs]
-    fronts = [plot for technology in results.technologies for plot in _plots(results, technology)]
-    splits = [s for technology in results.technologies for s in _splits(results, technology)]
-    designs: list[dict[str, Any]] = [
-        {
-            "result": design,
-            "cells": [(column, values[column.key]) for column in shown],
-            "front": any(
-                p["front"] for f in fronts for p in f["points"] if p["name"] == design.name
-            ),
-        }
-        for design, values in zip(results.designs, rows, strict=True)
-    ]
-    # The most accurate first, of equal ones that with the least of the first cost.
-    costs = [column.key for column in shown if column.better == "less"]
-    designs.sort(key=lambda d: _rank({c.key: v for c, v in d["cells"]}, costs))
+    web = files("minimac.explore") / "web"
+    source = (web / "page.html.j2").read_text(encoding="utf-8")
+    every = columns(results)
+    shown = _placed([column for column in every if column.brief], results)
+    if _axes(results):  # they say the same, each in a column of its own
+        shown = [column for column in shown if column.key != "arithmetic"]
+    rows = [row(design, every) for design in results.designs]
+    data = _data(results, every, rows)
+    failures = [(d.name, step, why) for d in results.designs for step, why in d.failures.items()]
+    few = len(results.designs) <= _EACH
     return environment.from_string(source).render(
         results=results,
+        designs=len(results.designs),
         columns=shown,
         groups=_groups(shown),
-        designs=designs,
-        best=_best(shown, rows),
-        fronts=fronts,
-        splits=splits,
+        fronts=comparisons(results),
+        qualities=qualities(every),
+        costs=costs(results, every),
+        splits=data["splits"],
+        parallel=data["parallel"],
+        colours=[c for c in [*_axes(results), _FAMILY] if c.key in data["filters"]],
+        failures=failures,
         late=late(results),
-        cards=_cards(shown, rows, results),
+        cards=_cards(results, every, rows),
+        predicted=sum(values.get("basis") == "predicted" for values in rows),
         float_accuracy=_first(results, "accuracy", "float_accuracy"),
         samples=_first(results, "accuracy", "samples"),
+        simulated=any("simulate" in design.steps for design in results.designs),
         verified=sum(bool(design.found("simulate")) for design in results.designs),
-        cost_steps=[f"cost:{technology}" for technology in results.technologies],
+        runs=results.designs if few else [],
+        steps=_steps(results),
         provenance=_provenance(results),
-        # The one text that is not escaped: the library itself.
+        data=data,
+        # The texts that are not escaped: our own, and the library.
+        css=Markup((web / "page.css").read_text(encoding="utf-8")),
+        script=Markup(
+            "".join((web / f"{name}.js").read_text(encoding="utf-8") for name in _SCRIPTS)
+        ),
         plotly=Markup(get_plotlyjs().replace("</script", "<\\/script")),
     )
 
 
-def _rank(values: dict[str, Any], costs: Sequence[str]) -> tuple[float, ...]:
-    accuracy = values["accuracy_percent"]
-    first = next((values[key] for key in costs if values[key] is not None), None)
-    unknown = float("inf")
-    return (unknown if accuracy is None else -accuracy, unknown if first is None else first)
+_FAMILY = Column(key="family", title="family of formats")
 
 
-def _plots(results: Results, technology: str) -> list[dict[str, Any]]:
-    """Return the plots of accuracy against the costs that a technology has."""
-    shown = {column.key: column for column in columns(results)}
-    plots: list[dict[str, Any]] = []
-    for metric in _PLOTTED:
-        column = shown.get(f"{technology}.{metric}")
-        if column is None:
-            continue
-        among = [shown["accuracy_percent"], column]
-        points = []
-        for design in results.designs:
-            values = row(design, among)
-            accuracy, cost = values["accuracy_percent"], values[column.key]
-            if accuracy is not None and cost is not None:
-                points.append(
-                    {
-                        "name": design.name,
-                        "what": design.arithmetic,
-                        "x": cost,
-                        "y": accuracy,
-                        "shown": column.text(cost),
-                    }
-                )
-        front = pareto_front([(point["x"], point["y"]) for point in points])
-        for i, point in enumerate(points):
-            point["front"] = i in front
-        plots.append(
-            {
-                "id": f"front-{len(plots)}-{technology}",
-                "technology": technology,
-                "title": column.title,
-                "unit": column.unit,
-                "points": points,
-                "line": [[points[i]["x"], points[i]["y"]] for i in front],
-            }
-        )
-    return plots
+def _axes(results: Results) -> list[Column]:
+    names = dict.fromkeys(name for design in results.designs for name in design.axes)
+    return [Column(key=f"axes.{name}", title=name) for name in names]
+
+
+def _placed(shown: list[Column], results: Results) -> list[Column]:
+    """Return columns with the axes after the words that each table begins with."""
+    return [*shown[:2], *_axes(results), *shown[2:]]
+
+
+def _data(results: Results, every: list[Column], rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Return all that the scripts of the page work on."""
+    designs, axes = results.designs, _axes(results)
+    values = {column.key: [r[column.key] for r in rows] for column in every}
+    values |= {c.key: [design.axes.get(c.title) for design in designs] for c in axes}
+    values[_FAMILY.key] = [family(design.design) for design in designs]
+    kinds = {c.key: "axis" for c in axes}
+    kinds |= {c.key: "number" if c.numeric else "word" for c in every} | {_FAMILY.key: "word"}
+    described = [
+        {
+            **{name: getattr(column, name) for name in _DESCRIBED},
+            "kind": kinds[column.key],
+            "values": values[column.key],
+        }
+        for column in [*_placed(every, results), _FAMILY]
+    ]
+    varied = [
+        column.key
+        for column in [*axes, *(c for c in every if c.key == "basis"), _FAMILY]
+        if len(set(values[column.key])) > 1
+    ]
+    coloured = [key for key in varied if key != "basis"]
+    drawn = comparisons(results)
+    figures = dict.fromkeys(
+        [*(c.quality.key for c in drawn), *(c.key for c in costs(results, every))]
+    )
+    among = qualities(every) or costs(results, every)
+    lines, texts = _deduplicated([_yaml(design) for design in designs])
+    return {
+        "columns": described,
+        "fronts": [{"x": c.cost.key, "y": c.quality.key} for c in drawn],
+        "costs": [column.key for column in costs(results, every)],
+        "filters": varied,
+        "parallel": [*(k for k in varied if k.startswith("axes.")), *figures][:_TOGETHER],
+        "colour": (["family"] if "family" in coloured else coloured)[0]
+        if coloured and len(designs) > _NAMED
+        else "",
+        "sort": {"key": among[0].key, "up": among[0].better == "less"}
+        if among
+        else {"key": "design", "up": True},
+        "splits": [split for name in results.technologies for split in _splits(results, name)],
+        "limits": {i: broken(design) for i, design in enumerate(designs) if broken(design)},
+        "failures": {i: design.failures for i, design in enumerate(designs) if design.failures},
+        "lines": lines,
+        "yaml": texts,
+    }
+
+
+_DESCRIBED = ("key", "title", "unit", "group", "better", "digits", "significant", "brief")
+_NAMED = 12  # designs; so few are told apart by their names
+
+
+def _yaml(design: DesignResult) -> str:
+    import yaml
+
+    dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)  # ten times as quick
+    return str(yaml.dump(design.design, Dumper=dumper, sort_keys=False, allow_unicode=True))
+
+
+def _deduplicated(texts: Sequence[str]) -> tuple[list[str], list[list[int]]]:
+    """Return all distinct lines, and each text as numbers of lines: designs are much alike."""
+    numbers: dict[str, int] = {}
+    split = [
+        [numbers.setdefault(line, len(numbers)) for line in text.removesuffix("\n").split("\n")]
+        for text in texts
+    ]
+    return list(numbers), split
 
 
 def _splits(results: Results, technology: str) -> list[dict[str, Any]]:
-    """Return what each design's area is made of, in one technology."""
+    """Return what each design's area and energy are made of, in one technology."""
     splits = []
-    for metric, unit in _SPLIT.items():
-        rows: list[dict[str, Any]] = []
-        for design in results.designs:
-            parts = _parts(design.found(f"cost:{technology}"), metric)
-            if parts:
-                rows.append({"name": design.name, "what": design.arithmetic, "parts": parts})
-        if rows:
-            rows.sort(key=lambda r: sum(r["parts"].values()))
-            names = {name: None for r in rows for name in r["parts"]}
-            known = [name for name in _PART_ORDER if name in names]
-            order = known + sorted(name for name in names if name not in known)
+    for metric, (title, unit, digits) in _SPLIT.items():
+        parts = [_parts(design.found(f"cost:{technology}"), metric) for design in results.designs]
+        names = {name for found in parts for name in found}
+        order = [name for name in _PART_ORDER if name in names]
+        order += sorted(names.difference(order))
+        if order:
             splits.append(
                 {
-                    "id": f"split-{metric}-{technology}",
                     "technology": technology,
+                    "title": title,
                     "unit": unit,
-                    "names": order,
-                    "colours": [_colour(name, i) for i, name in enumerate(order)],
-                    "rows": rows,
+                    "digits": digits,
+                    "parts": [
+                        {
+                            "name": name,
+                            # A known part has the same colour in every figure.
+                            "colour": _PART_ORDER.index(name) if name in _PART_ORDER else i,
+                            "values": [found.get(name) for found in parts],
+                        }
+                        for i, name in enumerate(order)
+                    ],
                 }
             )
     return splits
-
-
-def _colour(name: str, index: int) -> int:
-    """Return the number of a part's colour: the same for a known part in every figure."""
-    return _PART_ORDER.index(name) if name in _PART_ORDER else index
 
 
 def _parts(cost: dict[str, Any], metric: str) -> dict[str, float]:
@@ -191,7 +230,7 @@ def _parts(cost: dict[str, Any], metric: str) -> dict[str, float]:
     found = {}
     for name, part in parts.items() if isinstance(parts, dict) else ():
         value = part.get(metric) if isinstance(part, dict) else None
-        if isinstance(value, int | float) and value > 0:
+        if isinstance(value, int | float) and 0 < value < float("inf"):
             found[str(name)] = float(value)
     return found
 
@@ -207,56 +246,70 @@ def _groups(shown: Sequence[Column]) -> list[tuple[str, int]]:
     return groups
 
 
-def _best(shown: Sequence[Column], rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Return the best value of each column that has one; none where all are equal."""
-    best = {}
-    for column in shown:
-        values = {values[column.key] for values in rows} - {None}
-        if column.better and len(values) > 1:
-            best[column.key] = (max if column.better == "more" else min)(values)
-    return best
-
-
 def _cards(
-    shown: Sequence[Column], rows: Sequence[dict[str, Any]], results: Results
+    results: Results, every: Sequence[Column], rows: Sequence[dict[str, Any]]
 ) -> list[dict[str, str]]:
-    """Return the few figures that a reader looks for first."""
+    """Return the few figures that a reader looks for first, of designs that keep the limits."""
     cards = []
     wanted = {
         "accuracy_percent": "Most accurate",
+        "error_percent": "Least error",
         "energy_pj_per_mac": "Least energy",
         "area_um2": "Smallest",
         "luts": "Fewest LUTs",
     }
+    kept = [r for r, design in zip(rows, results.designs, strict=True) if not broken(design)]
     for metric, title in wanted.items():
-        column = next((c for c in shown if c.key.rpartition(".")[2] == metric), None)
+        column = next((c for c in every if c.key.rpartition(".")[2] == metric), None)
         if column is None:
             continue
-        known = [values for values in rows if values[column.key] is not None]
+        known = [values for values in kept if values[column.key] is not None]
         if not known:
             continue
         sign = -1 if column.better == "more" else 1
         top = min(known, key=lambda values: sign * values[column.key])
+        said = ", predicted" if column.group and top.get("basis") == "predicted" else ""
         cards.append(
             {
                 "title": title,
                 "value": column.text(top[column.key]),
                 "unit": column.unit,
                 "name": top["design"],
-                "group": column.group,
+                "group": column.group + said,
             }
         )
     verified = [values["vectors"] for values in rows if values["vectors"] is not None]
-    cards.append(
-        {
-            "title": "Vectors verified",
-            "value": f"{sum(verified):,}",
-            "unit": "",
-            "name": f"{len(verified)} of {len(results.designs)} designs",
-            "group": "",
-        }
-    )
+    if any("simulate" in design.steps for design in results.designs):
+        cards.append(
+            {
+                "title": "Vectors verified",
+                "value": f"{sum(verified):,}",
+                "unit": "",
+                "name": f"{len(verified):,} of {len(results.designs):,} designs",
+                "group": "",
+            }
+        )
     return cards
+
+
+def _steps(results: Results) -> list[dict[str, Any]]:
+    """Return, of each step, how many designs went through it and what time it took."""
+    names = dict.fromkeys(name for design in results.designs for name in design.steps)
+    found = []
+    for name in names:
+        done = [design.steps[name] for design in results.designs if name in design.steps]
+        seconds = [step.seconds for step in done]
+        found.append(
+            {
+                "name": name,
+                "designs": len(done),
+                "failed": sum(not step.ok for step in done),
+                "median": statistics.median(seconds),
+                "longest": max(seconds),
+                "total": sum(seconds),
+            }
+        )
+    return found
 
 
 def _first(results: Results, step: str, key: str) -> Any:

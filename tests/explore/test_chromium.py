@@ -43,6 +43,7 @@ def page(tmp_path_factory):
         path = write(synthetic(150), folder, monkeypatch)
     with Browser(tmp_path_factory.mktemp("profile")) as browser:
         browser.open(path)
+        browser.wait("ready")
         browser.folder = folder
         yield browser
 
@@ -267,6 +268,7 @@ def test_hostile_texts_are_harmless(tmp_path, monkeypatch, fresh):
     )
     with Browser(tmp_path / "profile") as browser:
         browser.open(write(results, tmp_path, monkeypatch))
+        browser.wait("ready")
         browser.run("(state.printing = true, drawSeen(), drawings.map(d => d.stale))")
         assert browser.run("drawings.length") == 3
         assert not browser.run("drawings.some(d => d.stale)")

@@ -1,6 +1,8 @@
 """The report of a sweep: one page that needs no network, tables for other tools, and plots."""
 
+import base64
 import functools
+import gzip
 import io
 import statistics
 from collections.abc import Sequence
@@ -110,8 +112,13 @@ def _html(results: Results) -> str:
         script=Markup(
             "".join((web / f"{name}.js").read_text(encoding="utf-8") for name in _SCRIPTS)
         ),
-        plotly=Markup(get_plotlyjs().replace("</script", "<\\/script")),
+        plotly=_packed(get_plotlyjs()),
     )
+
+
+def _packed(script: str) -> str:
+    """Return a script compressed, in letters: a third of the size, and the page need not wait."""
+    return base64.b64encode(gzip.compress(script.encode(), 9, mtime=0)).decode()
 
 
 _FAMILY = Column(key="family", title="family of formats")

@@ -1,4 +1,12 @@
 // Plots of quality against cost.
+// The library is unpacked once the page is there, and no drawing comes before it.
+async function unpack() {
+  const letters = atob(document.getElementById("plotly").textContent), bytes = new Uint8Array(letters.length);
+  for (let i = 0; i < bytes.length; i++) bytes[i] = letters.charCodeAt(i);
+  const text = await new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"))).text();
+  document.head.append(element("script", {textContent: text}));
+}
+
 const config = {displayModeBar: false, responsive: true};
 
 function layout(c, more) {

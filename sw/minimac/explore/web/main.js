@@ -6,7 +6,9 @@ const drawings = [
 ];
 for (const drawing of drawings) Object.assign(drawing, {stale: true, seen: false});
 
+let ready = false;
 function drawSeen() {
+  if (!ready) return;
   const c = paint();
   for (const drawing of drawings) if (drawing.stale && (drawing.seen || state.printing)) { drawing.stale = false; drawing.draw(c); }
 }
@@ -39,7 +41,11 @@ const watcher = new IntersectionObserver((entries) => {
   drawSeen();
   performance.mark("drawn");
 }, {rootMargin: "100px"});
-for (const {at} of drawings) watcher.observe(at);
+setTimeout(async () => {
+  await unpack();
+  ready = true;
+  for (const {at} of drawings) watcher.observe(at);
+});
 
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", refresh);
 let wide = innerWidth;

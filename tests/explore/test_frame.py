@@ -61,7 +61,7 @@ def test_without_designs_there_is_a_frame():
     assert comparisons(results) == []
 
 
-def test_one_quality_is_drawn_where_objectives_name_two(results):
+def test_each_quality_is_drawn_against_each_cost(results):
     for design in results.designs:
         design.steps["error"] = StepResult(ok=True, seconds=0.0, result={"error_percent": 1.0})
     objectives = ["error_percent", "accuracy_percent", "ecp5.luts", "sky130.area_um2"]
@@ -70,4 +70,6 @@ def test_one_quality_is_drawn_where_objectives_name_two(results):
         **{"designs": results.designs, "objectives": objectives},
     )
     drawn = [(c.quality.key, c.cost.key) for c in comparisons(changed)]
-    assert drawn == [("error_percent", "ecp5.luts"), ("error_percent", "sky130.area_um2")]
+    costs = ("ecp5.luts", "sky130.area_um2")
+    qualities = ("error_percent", "accuracy_percent")
+    assert drawn == [(quality, cost) for quality in qualities for cost in costs]

@@ -24,7 +24,7 @@ from minimac.cost import Library, flatten, load_technology
 from minimac.cost import synthesis as flow
 from minimac.cost.activity import energy
 from minimac.cost.cache import Cache
-from minimac.cost.measurement import _activity, _made_up
+from minimac.cost.evaluation import _activity, _made_up
 from minimac.cost.synthesis import Mapped, smallest
 from minimac.rtl import to_verilog
 from minimac.spec import Design, load_design
@@ -150,7 +150,7 @@ class Mapper:
                 "keep": keep,
                 "recipe": recipe,
                 "target_ps": target_ps,
-                "code": flow._code(),
+                "code": flow.source_digest("buffering.py", "synthesis.py", "technology.py"),
                 "pyosys": version("pyosys"),
             }
 
@@ -189,7 +189,7 @@ def element_energy(
     kept = [name, f"{design.name}_foot"]
     array = mapper.for_area(verilog, top, kept)
     netlist = flatten(array.modules | {name: element.modules[name]}, top, mapper.library)
-    activity, macs = _activity(design, netlist, [_made_up(design)], glitches=False)
+    activity, _, macs = _activity(design, netlist, [_made_up(design)], with_glitches=False)
     spent = energy(netlist, activity, clock_mhz=1e6 / period_ps)
     inside = [f"{path}." for path, module in netlist.scopes if module == name]
     found = sum(

@@ -732,6 +732,36 @@ def test_cost(capsys, measured):
     assert measured == [None]
 
 
+def test_glitches(capsys, monkeypatch, tmp_path):
+    """A figure of its own: nothing where no cell waits for another, and more in a multiplier."""
+    monkeypatch.setenv("MINIMAC_CACHE", str(tmp_path))
+    found = []
+    for fmt in "uint1", "int3":
+        text = f"name: x\nunit: multiplier\na: {fmt}\nb: {fmt}\nout: {fmt}\n"
+        Path("x.yaml").write_text(text)
+        for args in [], ["--glitches"]:
+            assert main(["cost", "x.yaml", "--json", *args]) == 0
+            found.append(json.loads(capsys.readouterr().out))
+    key = "energy_glitches_pj_per_mac"
+    calm, calm_too, bare, shaken = found
+    assert calm_too[key] == 0
+    assert 0 < shaken.pop(key) < 3 * shaken["energy_pj_per_mac"]
+    assert bare == shaken
+    assert key not in calm
+    assert main(["cost", "x.yaml", "--glitches"]) == 0
+    out, err = capsys.readouterr()
+    assert f"\n{key} " in out
+    assert "without glitches (a figure of their own) and clock tree" in err
+    assert main(["cost", "x.yaml", "--glitches", "--technology", "ice40", "--no-route"]) == 0
+    assert "\nglitches: no figure: energy is that of standard cells" in capsys.readouterr().err
+
+
+def test_glitches_cannot_be_composed(wrong):
+    assert wrong("cost", INT8, "--compose", "--glitches") == (
+        "--glitches: are simulated, not composed; use --direct"
+    )
+
+
 @pytest.mark.parametrize(
     ("args", "composes"),
     [

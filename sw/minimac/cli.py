@@ -704,6 +704,10 @@ def cost(
         bool,
         typer.Option("--parts", help="Cells: area by what the datapath does, and its path."),
     ] = False,
+    glitches: Annotated[
+        bool,
+        typer.Option("--glitches", help="Cells: the energy of glitches, too, by unit delays."),
+    ] = False,
     composed: Annotated[
         bool | None,
         typer.Option(
@@ -738,11 +742,14 @@ def cost(
         composed = not quickest and _is_large(loaded, chosen)
     if composed and quickest:
         raise SpecError("--fastest: is measured, not composed; use --direct")
+    if composed and glitches:
+        raise SpecError("--glitches: are simulated, not composed; use --direct")
     if tool:
         from minimac.cost.exchange import TOOLS
 
         _one_of("--export", tool, TOOLS)
-    options = {"dsp": dsp, "with_parts": parts, "seeds": range(seeds if route else 0)}
+    options: dict[str, Any] = {"dsp": dsp, "with_parts": parts, "with_glitches": glitches}
+    options["seeds"] = range(seeds if route else 0)
     figures = _measured(
         design, loaded, chosen, quickest, composed=composed, operands=codes, **options
     )
@@ -762,6 +769,11 @@ def cost(
         )
         _print_parts(found)
         _print_conditions(found)
+    if glitches and "energy_glitches_pj_per_mac" not in found:
+        print(
+            "glitches: no figure: energy is that of standard cells, and of no unit behind wishbone",
+            file=sys.stderr,
+        )
 
 
 def _measured(
@@ -897,9 +909,10 @@ def _print_conditions(found: dict[str, Any]) -> None:
     _print_composed(conditions)
     if "stimulus" in conditions:
         stimulus = conditions["stimulus"]
+        aside = " (a figure of their own)" if "energy_glitches_pj_per_mac" in found else ""
         print(
             f"energy: operands {stimulus['operands']}, {stimulus['macs_per_cycle']:.3g} MACs a "
-            "cycle, without glitches and clock tree",
+            f"cycle, without glitches{aside} and clock tree",
             file=sys.stderr,
         )
     if "routing" in conditions:

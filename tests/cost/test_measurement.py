@@ -150,14 +150,15 @@ def test_all_that_a_cost_follows_from(design, tmp_path, monkeypatch):
     ask(operands=[(codes.reshape(3, 4), codes.reshape(4, 3))])
     ask(operands=[(codes.reshape(6, 2) + 1, codes.reshape(2, 6))])
     ask(dsp=True)
-    ask(with_glitches=True)
+    ask(technology="sg13g2")
+    ask(technology="sg13g2", with_glitches=True)
     ask(with_energy=False)
     ask(seeds=[1])
     monkeypatch.setattr(measurement, "_sources_digest", lambda: "other code")
     ask()
     monkeypatch.setattr(measurement, "_version", lambda package: "2")
     ask()
-    assert len(set(asked)) == len(asked) == 13
+    assert len(set(asked)) == len(asked) == 14
     ask()
     assert asked[-1] == asked[-2]
 
@@ -168,8 +169,10 @@ def test_what_has_no_meaning_makes_no_other_entry(design, cache, monkeypatch):
     without = measure(design, "xc7", seeds=[1], cache=cache)
     assert without.provenance["not_routed"] == "xc7 has no open place and route"
     monkeypatch.setattr("minimac.cost.evaluation.evaluate", lambda *_: pytest.fail("measured"))
-    assert measure(design, "sg13g2", with_energy=False, seeds=[1], cache=cache) == first
-    assert measure(design, "xc7", seeds=[1], with_parts=True, cache=cache) == without
+    asked = {"with_energy": False, "with_glitches": True, "seeds": [1]}
+    assert measure(design, "sg13g2", **asked, cache=cache) == first
+    asked = {"with_parts": True, "with_glitches": True, "seeds": [1]}
+    assert measure(design, "xc7", **asked, cache=cache) == without
     with pytest.raises(SpecError, match=r"^dsp: sg13g2 has no multiplier blocks; leave it out$"):
         measure(design, "sg13g2", dsp=True, cache=cache)
 

@@ -501,7 +501,14 @@ def _transfer_waveform(design: Design, a: Codes, b: Codes) -> Waveform:
     shares = _shares(len(a), LANES, 1)
     tape = _Tape(design, len(shares))
     lanes = [bench.given(design, a[share], b) for share in shares]
+    macs = sum(bench.operations(design, fields) for fields in lanes)
     gaps = np.max([bench.gaps(design, fields) for fields in lanes], axis=0)
+    codes = {name: np.stack([fields[name] for fields in lanes], axis=1) for name in lanes[0]}
+    if not gaps.any() and all(c.ndim == 2 and c.dtype == np.int64 for c in codes.values()):
+        tape.transfers(**codes)
+        for _ in range(plan(design).latency):
+            tape.cycle()
+        return tape.waveform(macs)
     columns = [{name: column.tolist() for name, column in fields.items()} for fields in lanes]
     for n in range(length(lanes[0])):
         tape.cycle(
@@ -514,4 +521,4 @@ def _transfer_waveform(design: Design, a: Codes, b: Codes) -> Waveform:
             tape.cycle()
     for _ in range(plan(design).latency):
         tape.cycle()
-    return tape.waveform(sum(bench.operations(design, fields) for fields in lanes))
+    return tape.waveform(macs)

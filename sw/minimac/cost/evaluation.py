@@ -303,15 +303,14 @@ def _with_energy(
     from minimac.cost.activity import energy
 
     products = [_made_up(design)] if operands is None else operands
-    activity, macs = _activity(design, netlist, products, glitches=False)
+    activity, shaken, macs = _activity(design, netlist, products, with_glitches)
     spent = energy(netlist, activity, clock_mhz=cost.clock_mhz)
     per_mac = 1 / macs / 1000  # fJ in all lanes to pJ for a MAC of all lanes
     by_part = dict.fromkeys([*_SUFFIXES, "edge"], 0.0)
     for part, scope_fj in zip(_scope_parts(netlist), spent.by_scope_fj.values(), strict=True):
         by_part[part] += scope_fj * per_mac
     glitches = None
-    if with_glitches:
-        shaken, _ = _activity(design, netlist, products, glitches=True)
+    if shaken is not None:
         total_fj = energy(netlist, shaken, clock_mhz=cost.clock_mhz).total_fj
         glitches = (total_fj - spent.total_fj) * per_mac
     stimulus = {
@@ -342,23 +341,26 @@ def _with_energy(
 
 
 def _activity(
-    design: Design, netlist: "Netlist", products: Operands, *, glitches: bool
-) -> tuple["Activity", float]:
-    """Run matrix products on a netlist; return what its nets did, and the MACs of all lanes.
+    design: Design, netlist: "Netlist", products: Operands, with_glitches: bool
+) -> tuple["Activity", "Activity | None", float]:
+    """Run matrix products on a netlist.
 
+    Returns what its nets did without glitches, with them if asked to, and the MACs of all lanes.
     Lanes that are not in use repeat others, which counts on both sides: as activity and as MACs.
     """
     from minimac.bench.traffic import LANES, waveforms
     from minimac.cost.activity import Activity, simulate
 
-    toggles = np.zeros(netlist.nets, np.int64)
+    toggles = {glitches: np.zeros(netlist.nets, np.int64) for glitches in [False, True]}
     cycles, periods, macs = 0, 0, 0.0
     for a, b in products:
         runs = waveforms(design, a, b)
         wave = next(runs)
         while True:
-            did = simulate(netlist, wave.inputs, glitches=glitches)
-            toggles += did.toggles
+            did = simulate(netlist, wave.inputs)
+            toggles[False] += did.toggles
+            if with_glitches:
+                toggles[True] += simulate(netlist, wave.inputs, glitches=True).toggles
             cycles += did.cycles
             periods += did.periods
             macs += wave.macs * LANES / wave.lanes
@@ -367,7 +369,11 @@ def _activity(
                 wave = runs.send(did.outputs)
             except StopIteration:
                 break
-    return Activity(toggles=toggles, outputs={}, cycles=cycles, periods=periods), macs
+    settled, shaken = (
+        Activity(toggles=found, outputs={}, cycles=cycles, periods=periods)
+        for found in toggles.values()
+    )
+    return settled, shaken if with_glitches else None, macs
 
 
 def _made_up(design: Design) -> tuple[Codes, Codes]:

@@ -71,7 +71,8 @@ def measure(
         Whether to measure energy, which FPGAs have no figure for, nor has a unit behind Wishbone:
         a processor's accesses would be most of it.
     with_glitches : bool
-        Whether to estimate the energy of glitches, too, which takes many times as long.
+        Whether to estimate the energy of glitches, too, which takes many times as long as the
+        energy without them.
     with_parts : bool
         Whether to split the area of standard cells by what the datapath does, and to follow the
         longest path in the generator's terms, which takes one more mapping.
@@ -99,7 +100,8 @@ def measure(
         raise SpecError(f"dsp: {name} has no multiplier blocks; leave it out")
     # What has no meaning for a technology makes no other entry.
     options: dict[str, Any] = {"dsp": dsp, "seeds": list(seeds) if is_family else []}
-    options |= {"with_energy": with_energy, "with_glitches": with_glitches}
+    options["with_energy"] = with_energy
+    options["with_glitches"] = with_glitches and with_energy and not is_family
     options["with_parts"] = with_parts and not is_family
     clock = design.clock_mhz if clock_mhz is None else clock_mhz
     # `pipeline: auto` places registers for the technology and clock that are asked for.

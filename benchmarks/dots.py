@@ -22,7 +22,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from benchmarks.tables import table_of
-from minimac.cost import Library, load_technology, measure
+from minimac.cost import Library, SynthesisError, load_technology, measure
 from minimac.cost import synthesis as flow
 from minimac.cost.cache import Cache
 from minimac.rtl.kinds import accumulator_for
@@ -196,7 +196,7 @@ class Mapper:
             yosys = flow.Yosys(folder, time.monotonic() + self.limit_s)
             try:
                 return yosys.netlist(["read_rtlil design.il", *commands])
-            except flow.SynthesisError as error:
+            except SynthesisError as error:
                 print(f"left out: {error}", file=sys.stderr)
                 return None
 
@@ -257,7 +257,7 @@ def windows() -> list[dict[str, str]]:
             design = _load({**tree, "technology": technology, "clock_mhz": clock_mhz})
             try:
                 cost = measure(design)
-            except flow.SynthesisError as error:
+            except SynthesisError as error:
                 print(f"left out: {error}", file=sys.stderr)
                 continue
             found.append(

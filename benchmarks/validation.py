@@ -13,8 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from benchmarks.tables import table_of
-from minimac.cost import Cost, measure
-from minimac.cost.synthesis import SynthesisError
+from minimac.cost import Cost, SynthesisError, measure
 from minimac.spec import load_design
 
 _PAGE = Path(__file__).parent.parent / "docs" / "validation.md"

@@ -64,3 +64,17 @@ def test_parts_of_designs(cache, sky130):
     bare = measure(mac("int4", ways["int4"]), with_energy=False, cache=cache)
     assert (bare.area_by_part_um2, bare.critical_signals) == (None, None)
     assert bare.area_um2 == pytest.approx(sum(found["int4"].values()))
+
+
+def test_parts_of_a_dot_product(cache):
+    """Lanes are modules of their own; the tree is in none of them."""
+    accumulate = {"kind": "exact", "max_terms": 64}
+    tree = {"name": "dot", "unit": "dot", "a": "e3m2", "b": "e3m2", "out": "fp16", "lanes": 4}
+    design = load_design({**tree, "accumulate": accumulate, "clock_mhz": 10})
+    cost = measure(design, with_energy=False, with_parts=True, cache=cache)
+    parts = cost.area_by_part_um2
+    order = ["decode", "multiply", "align", "add", "foot", "registers", "rest"]
+    assert list(parts) == order
+    assert sum(parts.values()) == pytest.approx(cost.area_um2)
+    assert parts["rest"] < 0.15 * cost.area_um2
+    assert min(parts[part] for part in ("decode", "multiply", "align", "add")) > 0

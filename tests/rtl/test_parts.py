@@ -38,6 +38,50 @@ def test_marks_are_there_when_asked_for(fmt):
     assert to_verilog(mac(fmt)) == plain
 
 
+LANES = {
+    "int4": ({"kind": "exact"}, {"element": ["decode", "multiply", "add"]}),
+    "bin": ({"kind": "exact", "max_terms": 64}, {"element": ["multiply", "add"]}),
+    "e4m3": (
+        {"kind": "exact", "max_terms": 64},
+        {"element_product": ["decode", "multiply", "align"], "element": ["add"]},
+    ),
+    "e4m3fn": (
+        "hopper_fp8",
+        {
+            "element_product": ["decode", "multiply"],
+            "element_aligner": ["align"],
+            "element_adder_tree": ["add"],
+            "element_rounder": ["normalise", "round"],
+        },
+    ),
+    "mxfp8_e4m3": (
+        {"kind": "rounded", "format": "fp32"},
+        {
+            "element_product": ["decode", "multiply", "align"],
+            "element_block": ["add"],
+            "element": ["scale", "multiply", "align", "add", "normalise", "round"],
+        },
+    ),
+}
+
+
+@pytest.mark.parametrize("fmt", LANES)
+def test_parts_of_dot_products(fmt):
+    """Lanes that are alike remain so: numbers of marks count in each module."""
+    accumulate, parts = LANES[fmt]
+    lanes = 32 if fmt in ("e4m3fn", "mxfp8_e4m3") else 8  # a group, and a block
+    tree = {"name": "dot", "unit": "dot", "a": fmt, "b": fmt, "out": "fp32", "lanes": lanes}
+    design = load_design({**tree, "accumulate": accumulate})
+    plain, marked = (modules(to_verilog(design, marks=marks)) for marks in (False, True))
+    assert list(plain) == list(marked)
+    found = {}
+    for name, body in marked.items():
+        ends = set(re.findall(r"\\end\.(\d+)\.(\w+)\.", body))
+        in_order = [part for _, part in sorted((int(n), part) for n, part in ends)]
+        found[name.removeprefix("dot_")] = list(dict.fromkeys(in_order))
+    assert {name: found[name] for name in parts} == parts
+
+
 def test_names_of_parts():
     assert [part_of(place) for place in ("order", "outer_align", "rectify")] == [
         "align",

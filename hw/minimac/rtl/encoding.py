@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 
 from minimac.rtl.heap import BitHeap
+from minimac.rtl.parts import mark
 from minimac.spec import FixedPoint, Format
 
 __all__ = ["Booth", "Digit", "Encoding", "Ent", "partial_products"]
@@ -143,7 +144,9 @@ class Ent(Encoding):
         return found
 
 
-def partial_products(heap: BitHeap, digits: Sequence[Digit], fmt: Format, code: Value) -> None:
+def partial_products(
+    m: Module, heap: BitHeap, digits: Sequence[Digit], fmt: Format, code: Value
+) -> None:
     """Add the product of a number's digits and a code of fixed point to a heap."""
     # One bit more, for twice the value; and a sign, if there is none.
     padding = [code[-1]] if fmt.signed else [Const(0, 1)] * 2
@@ -155,5 +158,6 @@ def partial_products(heap: BitHeap, digits: Sequence[Digit], fmt: Format, code: 
             ((digit.one & x) | (digit.two & y)) ^ negative
             for x, y in zip(single, double, strict=True)
         ]
+        mark(m, "multiply", Cat(bits))
         heap.add_bits(bits, 2 * n, signed=True)
         heap.add_bit(negative, 2 * n)

@@ -63,7 +63,7 @@ class FixedAccumulator(Accumulator):
         integer = integer_addend(self.spec, a, b)
         if integer is not None:
             return pipe.cut(m, "align", self._from_integer(m, pipe, integer))
-        return pipe.cut(m, "align", self._from_float(m, pipe, float_product(self.spec, a, b)))
+        return pipe.cut(m, "align", self._from_float(m, pipe, float_product(self.spec, a, b, m)))
 
     def step(self, m: Module, pipe: Pipeline, state: data.View, product: data.View) -> data.View:
         """Add, and judge overflow."""

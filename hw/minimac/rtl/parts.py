@@ -4,9 +4,11 @@ A part ends at each place that may hold a register, and where :func:`mark` says 
 of the place, but for those of ``PARTS``: what several kinds of units do has one name in all. So a
 unit describes its parts by its places. Marks are wires that nobody reads, named
 ``end.<number>.<part>.<field>`` and kept by synthesis; there are none unless :func:`marking` asks.
+Numbers count from 0 in every module, so that modules that are alike remain so.
 """
 
 import itertools
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -33,13 +35,14 @@ PARTS = {
 #: What follows the last place of a step, up to its result.
 _AFTER = {"multiply": "add", "align": "add", "normalise": "round"}
 
-_numbers: ContextVar[Iterator[int] | None] = ContextVar("numbers", default=None)
+_numbers: ContextVar[defaultdict[Module, Iterator[int]] | None]
+_numbers = ContextVar("numbers", default=None)
 
 
 @contextmanager
 def marking() -> Iterator[None]:
     """Mark the ends of parts in all that is elaborated meanwhile."""
-    token = _numbers.set(itertools.count())
+    token = _numbers.set(defaultdict(itertools.count))
     try:
         yield
     finally:
@@ -51,7 +54,7 @@ def mark(m: Module, place: str, *values: Any) -> None:
     numbers = _numbers.get()
     if numbers is None:
         return
-    stem = f"end.{next(numbers)}.{part_of(place)}"
+    stem = f"end.{next(numbers[m])}.{part_of(place)}"
     for n, value in enumerate(values):
         fields = {str(n): value}
         if isinstance(value, data.View) and isinstance(value.shape(), data.StructLayout):

@@ -16,7 +16,7 @@ from minimac.cost.cache import Cache
 from minimac.cost.errors import RoutingError
 from minimac.cost.result import Cost, Part
 from minimac.cost.routing import Routed, place_and_route
-from minimac.cost.split import REGISTERS, REST, USUAL, end_of, parts_of_module, spoken
+from minimac.cost.split import FOOT, REGISTERS, REST, USUAL, end_of, parts_of_module, spoken
 from minimac.cost.synthesis import Synthesis, synthesise
 from minimac.cost.technology import Cell, Family, Library
 from minimac.rtl import plan, to_verilog
@@ -122,12 +122,15 @@ def evaluate(
     return _with_energy(cost, design, netlist, operands, with_glitches)
 
 
+_UNMARKED = (FOOT, REGISTERS, REST)
+
+
 def _with_parts(cost: Cost, synthesis: Synthesis, marked: Synthesis, library: Library) -> Cost:
     """Split the area by the shares of a netlist with marks, and follow its longest path."""
     from minimac.cost.netlist import flatten
     from minimac.cost.timing import analyse
 
-    areas = dict.fromkeys(USUAL, 0.0)
+    areas = dict.fromkeys([*USUAL, *_UNMARKED], 0.0)
     of_marked = 0.0
     for module, times in synthesis.instances().items():
         real = parts_of_module(synthesis.modules[module], library)
@@ -136,11 +139,12 @@ def _with_parts(cost: Cost, synthesis: Synthesis, marked: Synthesis, library: Li
         shares = parts_of_module(marked.modules[module], library)
         of_marked += times * sum(shares.values())
         shares.pop(REGISTERS, None)
-        if _part_of(module, synthesis.top) == "foot":
-            shares = {"foot": 1.0}
+        if _part_of(module, synthesis.top) == FOOT:
+            shares = {FOOT: 1.0}
         whole = sum(shares.values())
         for part, share in (shares if whole else {REST: 1.0}).items():
             areas[part] = areas.get(part, 0.0) + logic_um2 * share / (whole or 1.0)
+    last = {part: areas.pop(part) for part in _UNMARKED}
     # The first mark on the way names what several marks are on.
     for tree in marked.modules.values():
         names = sorted(tree["netnames"], key=lambda name: -getattr(end_of(name), "number", 1 << 30))
@@ -153,12 +157,12 @@ def _with_parts(cost: Cost, synthesis: Synthesis, marked: Synthesis, library: Li
         if end := end_of(step.signal):
             at = {"part": end.part, "arrival_ps": step.arrival_ps}
             steps.append({"signal": spoken(step.signal), **at})
-    last = spoken(timing.end_signal or timing.end)
-    steps.append({"signal": last, "arrival_ps": timing.delay_ps})
+    end_signal = spoken(timing.end_signal or timing.end)
+    steps.append({"signal": end_signal, "arrival_ps": timing.delay_ps})
     split = {"area_with_marks_um2": of_marked, "delay_with_marks_ps": timing.delay_ps}
     return replace(
         cost,
-        area_by_part_um2={part: area for part, area in areas.items() if area},
+        area_by_part_um2={part: area for part, area in (areas | last).items() if area},
         critical_signals=tuple(steps),
         provenance={**cost.provenance, "split": split},
     )

@@ -13,13 +13,14 @@ from typing import Any, NamedTuple
 
 from minimac.cost.technology import Library
 
-__all__ = ["REGISTERS", "REST", "USUAL", "End", "end_of", "parts_of_module", "spoken"]
+__all__ = ["FOOT", "REGISTERS", "REST", "USUAL", "End", "end_of", "parts_of_module", "spoken"]
 
-#: Parts that nothing marks: all that holds state, and logic in no cone: handshakes, choices.
-REGISTERS, REST = "registers", "rest"
+#: Parts that nothing marks: all of a foot, all that holds state, and logic in no cone: handshakes,
+#: choices.
+FOOT, REGISTERS, REST = "foot", "registers", "rest"
 
-#: Parts that most units have, as data goes.
-USUAL = ("decode", "multiply", "align", "add", "normalise", "round", "foot", REGISTERS, REST)
+#: Parts that most units have, as data goes; a unit may have others.
+USUAL = ("decode", "multiply", "align", "add", "normalise", "round")
 
 _END = re.compile(r"\bend\.(\d+)\.(\w+)\.(\w+)(?:\$\d+)?((?:\[\d+\])?)$")
 
@@ -84,11 +85,12 @@ def parts_of_module(module: Mapping[str, Any], library: Library) -> dict[str, fl
         for pin in cell.outputs:
             drivers.update(dict.fromkeys(pins.get(pin, ()), instance))
 
-    ends: dict[tuple[int, str], set[Any]] = {}
+    ends: dict[tuple[int, str, str], set[Any]] = {}
     for name, facts in module["netnames"].items():
         if end := end_of(name):
-            ends.setdefault((end.number, end.part), set()).update(facts["bits"])
-    cones = [(part, _cone(bits, drivers, sources)) for (_, part), bits in sorted(ends.items())]
+            inside = name[: name.rindex("end.")]
+            ends.setdefault((end.number, end.part, inside), set()).update(facts["bits"])
+    cones = [(part, _cone(bits, drivers, sources)) for (_, part, _), bits in sorted(ends.items())]
     owner: dict[str, str] = {}
     for part, cone in sorted(cones, key=lambda entry: len(entry[1])):
         for instance in cone:

@@ -15,6 +15,7 @@ from minimac.rtl.encoding import partial_products
 from minimac.rtl.heap import BitHeap
 from minimac.rtl.kinds import accumulator_for
 from minimac.rtl.outline import Outline
+from minimac.rtl.parts import mark
 from minimac.rtl.pipeline import Pipeline
 from minimac.spec import Systolic
 
@@ -77,7 +78,9 @@ class Column(wiring.Component):
             weights.append(weight)
         state = Signal(self.north.shape(), reset_less=True)
         with m.If(self.step):
-            m.d.sync += state.eq(self._result(m, weights))
+            result = self._result(m, weights)
+            mark(m, "add", result)
+            m.d.sync += state.eq(result)
         m.d.comb += self.south.eq(state)
         return m
 
@@ -89,7 +92,7 @@ class Column(wiring.Component):
         heap = BitHeap(len(total.sum))
         if encoding is not None:
             for digits, weight in zip(self.activations, weights):
-                partial_products(heap, encoding.digits(digits), self.plan.design.b, weight)
+                partial_products(m, heap, encoding.digits(digits), self.plan.design.b, weight)
         else:
             products = [
                 accumulator.multiply(m, pipe, a, b) for a, b in zip(self.activations, weights)

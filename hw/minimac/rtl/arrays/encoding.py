@@ -14,6 +14,7 @@ from amaranth.lib.wiring import In, Out
 from minimac.rtl.encoding import Booth, Encoding, Ent, partial_products
 from minimac.rtl.heap import BitHeap
 from minimac.rtl.multiplyadd import MultiplyAddPlan
+from minimac.rtl.parts import mark
 from minimac.rtl.pipeline import Pipeline
 from minimac.spec import FixedPoint, Systolic
 
@@ -72,16 +73,18 @@ class _EncodedMultiplyAddPlan(MultiplyAddPlan):
         pipe = Pipeline(self.cuts, step)
         if "multiply" not in self.cuts:
             heap = BitHeap(len(state.sum))
-            partial_products(heap, self._encoding.digits(a), self._design.b, b)
+            partial_products(m, heap, self._encoding.digits(a), self._design.b, b)
             heap.add(state.sum)
             m.d.comb += total.sum.eq(heap.total(m))
+            mark(m, "add", total)
             return total
         product = Signal(data.StructLayout({"value": signed(self._design.bits_for(1))}))
         heap = BitHeap(len(product.value))
-        partial_products(heap, self._encoding.digits(a), self._design.b, b)
+        partial_products(m, heap, self._encoding.digits(a), self._design.b, b)
         m.d.comb += product.value.eq(heap.total(m))
         held = pipe.cut(m, "multiply", product)
         m.d.comb += total.sum.eq(state.sum + held.value)
+        mark(m, "add", total)
         return total
 
 

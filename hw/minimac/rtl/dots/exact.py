@@ -14,6 +14,7 @@ from minimac.rtl.delay import Delays, Section
 from minimac.rtl.encoding import Booth, partial_products
 from minimac.rtl.exact import ExactAccumulator
 from minimac.rtl.heap import BitHeap
+from minimac.rtl.parts import mark
 from minimac.rtl.pipeline import Pipeline
 from minimac.rtl.product import FloatProduct, integer_addend
 from minimac.rtl.submodules import add_submodule
@@ -173,13 +174,15 @@ class ExactDot(Accumulator):
                 x, y, fmt = (b[n], a[n], spec.a) if of_b else (a[n], b[n], spec.b)
                 word = Signal(encoding.width, name=f"digits_{n}")
                 m.d.comb += word.eq(encoding.encode(m, x))
-                partial_products(heap, encoding.digits(word), fmt, y)
+                mark(m, "decode", word)
+                partial_products(m, heap, encoding.digits(word), fmt, y)
             return []
         if is_binary(spec.a) and is_binary(spec.b):
             # A population count: twice the number of positive products, less that of all.
             for n in lanes:
                 addend = integer_addend(spec, a[n], b[n])
                 assert addend is not None
+                mark(m, "multiply", addend.value >= 0)
                 heap.add_bit(addend.value >= 0, 1)
             heap.add_constant(-self.lanes)
             return []

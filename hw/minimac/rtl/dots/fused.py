@@ -17,6 +17,7 @@ from minimac.rtl.delay import Delays, Section
 from minimac.rtl.dots.exact import tree_levels, vectors, vectors_meaning
 from minimac.rtl.heap import BitHeap
 from minimac.rtl.operand import Operand, unpack
+from minimac.rtl.parts import mark
 from minimac.rtl.pipeline import Pipeline
 from minimac.rtl.product import FloatProduct, float_product
 from minimac.rtl.round import Modes
@@ -143,7 +144,9 @@ class FusedDot(CodedAccumulator):
         terms = []
         for n, codes in enumerate(zip(a, b, strict=True)):
             part, (x, y) = add_submodule(m, f"product_{n}", a=codes[0], b=codes[1])
-            terms.append(self._term(part, float_product(self.spec, x, y)))
+            term = self._term(part, float_product(self.spec, x, y, part))
+            mark(part, "multiply", term)
+            terms.append(term)
         return self._take(m, pipe, terms)
 
     def enter(self, m: Module, pipe: Pipeline, terms: Sequence[FloatProduct]) -> data.View:
@@ -242,6 +245,7 @@ class FusedDot(CodedAccumulator):
             # Of what is negative the complement, without the one that this lacks.
             flipped = Signal(bits, name="aligned")
             aligner.d.comb += flipped.eq(moved ^ term.sign.replicate(bits))
+            mark(aligner, "align", flipped)
             m.d.comb += [aligned.terms[n].eq(flipped), aligned.signs[n].eq(each.sign)]
         behind = (largest - exponent)[: len(largest)]
         top = Cat(number.significand, Const(0, self.lead))
@@ -275,6 +279,7 @@ class FusedDot(CodedAccumulator):
             total.exponent.eq(aligned.exponent),
             *self.take_special(total, aligned),
         ]
+        mark(m, "tree", total)
         return total
 
     def _unpack(self, m: Module, state: data.View) -> tuple[Operand, Value]:

@@ -1,7 +1,8 @@
 """Hold the cost model against figures of others: ``python -m benchmarks.validation``.
 
-Writes ``docs/validation.md`` and the figures beside it. Published figures are of other circuits, in
-other nodes and flows; what is compared are ratios, unless node and flow are the same.
+Writes ``docs/validation.md`` and the figures beside it; with ``--only NAME``, that table of them.
+Published figures are of other circuits, in other nodes and flows; what is compared are ratios,
+unless node and flow are the same.
 """
 
 import argparse
@@ -25,11 +26,12 @@ Table = list[dict[str, str]]
 
 
 class Figures(NamedTuple):
-    """What an element takes: um2 and pJ an operation, or LUTs."""
+    """What an element takes: um2 and pJ an operation, or LUTs; and the longest path of the unit."""
 
     area_um2: float
     energy_pj: float
     luts: int
+    delay_ps: float
 
 
 class Bench:
@@ -55,7 +57,12 @@ class Bench:
             print(f"left out: {error}", file=sys.stderr)
             return None
         found = cost if part == "unit" else cost.parts[part]
-        return Figures(found.area_um2 or 0.0, found.energy_pj_per_mac or 0.0, found.luts or 0)
+        return Figures(
+            area_um2=found.area_um2 or 0.0,
+            energy_pj=found.energy_pj_per_mac or 0.0,
+            luts=found.luts or 0,
+            delay_ps=cost.delay_ps or 0.0,
+        )
 
 
 def _ratio(x: Figures | None, y: Figures | None, name: str = "area_um2") -> str:
@@ -153,6 +160,7 @@ def lmul(bench: Bench) -> Iterator[dict[str, str]]:
             else:
                 row[f"area, {technology}"] = _ratio(*pair)
                 row[f"energy, {technology}"] = _ratio(*pair, "energy_pj")
+                row[f"delay, {technology}"] = _ratio(*pair, "delay_ps")
         yield row
 
 
@@ -169,6 +177,7 @@ def khot(bench: Bench) -> Iterator[dict[str, str]]:
             row[f"{'LUT' if technology == 'xc7' else 'area'}, {technology}"] = _ratio(*pair, name)
             if technology != "xc7":
                 row[f"energy, {technology}"] = _ratio(*pair, "energy_pj")
+                row[f"delay, {technology}"] = _ratio(*pair, "delay_ps")
         yield row
 
 
@@ -197,6 +206,7 @@ def blocks(bench: Bench) -> Iterator[dict[str, str]]:
                 figures.append(mine and mine._replace(area_um2=mine.area_um2 / lanes))
             row[f"area, {technology}"] = _ratio(*figures)
             row[f"energy, {technology}"] = _ratio(*figures, "energy_pj")
+            row[f"delay, {technology}"] = _ratio(*figures, "delay_ps")
         yield row
 
 
@@ -306,7 +316,9 @@ _HEAD = """\
 Written by `python -m benchmarks.validation`; the figures are in [validation.json](validation.json).
 `minimac cost`: Yosys {pyosys} and ABC on the tables of `sw/minimac/cost/technologies`, sky130 at
 {sky130:g} MHz and asap7 at {asap7:g} MHz, so that logic is mapped for area; LUTs of xc7 without
-DSP. Approximate normalisation is in [elements.md](elements.md), EN-T in [arrays.md](arrays.md).
+DSP. Delays are the longest paths of these netlists, which nothing made short: how deep logic is,
+not how fast it can be. Approximate normalisation is in [elements.md](elements.md), EN-T in
+[arrays.md](arrays.md).
 """
 
 
@@ -325,11 +337,16 @@ def main() -> None:
     """Measure, and write the page and its figures."""
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("-o", "--output", type=Path, default=_PAGE, help="where the page goes")
+    parser.add_argument("--only", choices=_SECTIONS, nargs="+", help="the tables to measure anew")
     chosen = parser.parse_args()
     bench = Bench()
     tables: dict[str, Table] = {}
+    if chosen.only:
+        tables = json.loads(chosen.output.with_suffix(".json").read_text(encoding="utf-8"))
     makers = (horowitz, formatscope, fma, lmul, khot, blocks, mac)
     for make, key in zip(makers, _SECTIONS, strict=True):
+        if chosen.only and key not in chosen.only:
+            continue
         tables[key] = list(make(bench))
         write_page(chosen.output, tables)
 

@@ -30,9 +30,11 @@ __all__ = ["Done", "Step", "code_digest", "installed", "perform", "tools"]
 #: Operand tiles of the network that a design is simulated on, besides random and directed ones.
 SIMULATED_TILES = 6
 
-#: Inputs and outputs of each layer that give the energy: many inputs, since loading weights costs
-#: too.
-ENERGY_SAMPLES, ENERGY_COLUMNS = 256, 64
+#: Inputs of a classifier that give the energy: many, since loading weights costs too.
+ENERGY_SAMPLES = 256
+
+#: Of other workloads: inputs and outputs of some of the layers, a few million products in all.
+ENERGY_SAMPLE = {"samples": 128, "columns": 8, "layers": 4}
 
 # Whatever a result depends on: packages, and modules of this one, whose code is part of a key.
 _SOURCES = ("spec", "rtl", "model", "bench", "cost", "nn")
@@ -171,9 +173,10 @@ def _found(step: Step, folder: Path) -> tuple[dict[str, Any], dict[str, str | No
         }, {}
     from minimac.cost import measure
 
-    operands = layer_operands(
-        design, workload, samples=ENERGY_SAMPLES, columns=ENERGY_COLUMNS, scales=step.scales
-    )
+    if isinstance(workload, Classifier):
+        operands = layer_operands(design, workload, samples=ENERGY_SAMPLES, scales=step.scales)
+    else:
+        operands = layer_operands(design, workload, **ENERGY_SAMPLE, scales=step.scales)
     return dict(measure(design, technology, operands=operands).as_dict()), {}
 
 

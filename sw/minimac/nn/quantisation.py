@@ -350,6 +350,7 @@ def layer_operands(
     *,
     samples: int | None = None,
     columns: int | None = None,
+    layers: int | None = None,
     scales: Scales = "tensor",
 ) -> list[tuple[Operand, Operand]]:
     """Return the operands of each layer of a network at work.
@@ -365,8 +366,10 @@ def layer_operands(
     samples : int, optional
         How many inputs, of a classifier the first ones of the test set; all by default.
     columns : int, optional
-        How many columns of weights are returned; all by default. Only classifiers work out the
-        others, too.
+        How many columns of weights; all by default.
+    layers : int, optional
+        How many layers; all by default. Of samples, columns and layers, those that are kept are
+        evenly spread. A classifier, whose layers depend on each other, has all columns and layers.
     scales : {"tensor", "vector"}
         As in :func:`quantise_layer`.
 
@@ -383,16 +386,13 @@ def layer_operands(
     """
     workload = workload or digits()
     if isinstance(workload, Classifier):
-        layers = quantise(design, workload, scales=scales)
-        inputs = _layer_inputs(layers, workload.inputs[:samples])[:-1]
+        found = quantise(design, workload, scales=scales)
+        inputs = _layer_inputs(found, workload.inputs[:samples])[:-1]
     else:
-        workload = sampled(workload, samples, columns)
-        layers = quantise(design, workload, scales=scales)
+        workload = sampled(workload, samples, columns, layers)
+        found = quantise(design, workload, scales=scales)
         inputs = [pair.inputs for pair in workload.tensors]
-    part = slice(None), slice(columns)
-    return [
-        (layer.codes(x), _cut(layer.weights, part)) for layer, x in zip(layers, inputs, strict=True)
-    ]
+    return [(layer.codes(x), layer.weights) for layer, x in zip(found, inputs, strict=True)]
 
 
 def tiles(

@@ -54,18 +54,21 @@ class Workload:
 
 
 @functools.lru_cache(maxsize=8)
-def sampled(workload: Workload, rows: int | None, columns: int | None) -> Workload:
-    """Return a workload with at most so many rows of inputs and columns of weights.
+def sampled(
+    workload: Workload, rows: int | None, columns: int | None, pairs: int | None = None
+) -> Workload:
+    """Return a workload with at most so many rows of inputs, columns of weights, and pairs of both.
 
     They are evenly spread over those that there are; of sums, all terms stay.
     """
+    chosen = [workload.tensors[n] for n in _spread(len(workload.tensors), pairs)]
     tensors = tuple(
         TensorPair(
             pair.name,
             pair.inputs[_spread(len(pair.inputs), rows)],
             np.ascontiguousarray(pair.weights[:, _spread(pair.weights.shape[1], columns)]),
         )
-        for pair in workload.tensors
+        for pair in chosen
     )
     return Workload(workload.name, workload.description, tensors)
 

@@ -75,7 +75,7 @@ def write(tmp_path, monkeypatch):
 def test_figures_and_conditions_are_there(results, write):
     page = Page(write(results)[0])
     for expected in (
-        *("97.00", "1,000", "0.500", "o #3: got 1, expected 2", "2 of 3 circuits agreed"),
+        *("97.00", "1,000", "0.500", "o #3: got 1, expected 2", "2 of 3 simulated circuits agreed"),
         *("seed", "Yosys", "numpy"),
     ):
         assert expected in page.text
@@ -192,5 +192,5 @@ def test_a_sweep_that_found_nothing(results, write):
         for step in design.steps:
             design.steps[step] = StepResult(ok=False, seconds=0.0, reason="no")
     page = Page(write(results)[0])
-    assert "0 of 3 circuits agreed" in page.text
+    assert "0 of 3 simulated circuits agreed" in page.text
     assert page.data["fronts"] == page.data["splits"] == []

@@ -103,6 +103,7 @@ def _html(results: Results) -> str:
         samples=_first(results, "accuracy", "samples"),
         simulated=any("simulate" in design.steps for design in results.designs),
         verified=sum(bool(design.found("simulate")) for design in results.designs),
+        failed_simulations=sum("simulate" in design.failures for design in results.designs),
         runs=results.designs if few else [],
         steps=_steps(results),
         provenance=_provenance(results),
@@ -126,7 +127,12 @@ _FAMILY = Column(key="family", title="family of formats")
 
 def _axes(results: Results) -> list[Column]:
     names = dict.fromkeys(name for design in results.designs for name in design.axes)
-    return [Column(key=f"axes.{name}", title=name) for name in names]
+    return [Column(key=f"axes.{name}", title=_short(name)) for name in names]
+
+
+def _short(axis: str) -> str:
+    """Return an axis as headings show it: fields without what they are parts of."""
+    return ", ".join(field.strip().rpartition(".")[2] for field in axis.split(","))
 
 
 def _placed(shown: list[Column], results: Results) -> list[Column]:
@@ -138,7 +144,9 @@ def _data(results: Results, every: list[Column], rows: Sequence[dict[str, Any]])
     """Return all that the scripts of the page work on."""
     designs, axes = results.designs, _axes(results)
     values = {column.key: [r[column.key] for r in rows] for column in every}
-    values |= {c.key: [design.axes.get(c.title) for design in designs] for c in axes}
+    values |= {
+        c.key: [design.axes.get(c.key.removeprefix("axes.")) for design in designs] for c in axes
+    }
     values[_FAMILY.key] = [family(design.design) for design in designs]
     kinds = {c.key: "axis" for c in axes}
     kinds |= {c.key: "number" if c.numeric else "word" for c in every} | {_FAMILY.key: "word"}

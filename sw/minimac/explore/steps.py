@@ -33,8 +33,8 @@ SIMULATED_TILES = 6
 #: Inputs of a classifier that give the energy: many, since loading weights costs too.
 ENERGY_SAMPLES = 256
 
-#: Of other workloads: inputs and outputs of some of the layers, a few million products in all.
-ENERGY_SAMPLE = {"samples": 128, "columns": 8, "layers": 4}
+#: Of other workloads: inputs and outputs of some of the layers, a million products in all.
+ENERGY_SAMPLE = {"samples": 64, "columns": 8, "layers": 4}
 
 # Whatever a result depends on: packages, and modules of this one, whose code is part of a key.
 _SOURCES = ("spec", "rtl", "model", "bench", "cost", "nn")

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from minimac.explore import check_simulator, load_sweep
+from minimac.explore.space import distinct
 from minimac.explore.sweep import _KEYS
 from minimac.spec import SpecError
 
@@ -185,3 +186,20 @@ def test_what_is_wrong_with_spaces_is_said(write, text, message):
     path = write(text)
     with pytest.raises(SpecError, match=f"^{re.escape(f'{path}: {message}')}"):
         load_sweep(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "designs"),
+    [
+        ("minifloat_vs_int", 92),
+        ("approximate_normalization", 222),
+        ("block_formats", 51),
+        ("multipliers", 52),
+        ("arrays", 150),
+    ],
+)
+def test_sweeps_that_are_shipped(name, designs):
+    sweep = load_sweep(EXAMPLES / f"{name}.yaml")
+    points = distinct(sweep.points())
+    assert len(points) == designs <= sweep.measure
+    assert len({point.design.name for point in points}) == designs

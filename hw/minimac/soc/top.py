@@ -1,0 +1,87 @@
+"""The top of a board: a core behind a serial line, and its clock."""
+
+import dataclasses
+from importlib.metadata import version
+
+from amaranth.hdl import ClockDomain, ClockSignal, Module
+from amaranth.hdl._ir import PortDirection
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from minimac.rtl import Outline
+from minimac.rtl.emit import top_to_verilog
+from minimac.soc.core import Core, CoreParameters
+from minimac.soc.uart import Receiver, Transmitter
+
+__all__ = ["Top", "board_verilog"]
+
+
+class Top(wiring.Component):
+    """A core behind a serial line.
+
+    Parameters
+    ----------
+    parameters : CoreParameters
+        The core.
+    divisor : int
+        Cycles of a bit on the line.
+    outline : Outline, optional
+        Where the array's parts come from.
+
+    Members
+    -------
+    clk : ``In(1)``
+        Clock of the board.
+    uart_rx, uart_tx : ``In(1)``, ``Out(1)``
+        The line from the host, and to it.
+    """
+
+    def __init__(
+        self, parameters: CoreParameters, *, divisor: int, outline: Outline | None = None
+    ) -> None:
+        self.parameters, self.divisor = parameters, divisor
+        self._outline = outline
+        super().__init__(
+            {
+                "clk": In(1),
+                "uart_rx": In(1, init=1),
+                "uart_tx": Out(1, init=1),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        m.domains.sync = ClockDomain(reset_less=False)
+        m.d.comb += ClockSignal().eq(self.clk)
+        m.submodules.core = core = Core(self.parameters, self._outline)
+        m.submodules.receiver = receiver = Receiver(self.divisor)
+        m.submodules.transmitter = transmitter = Transmitter(self.divisor)
+        m.d.comb += [
+            receiver.line.eq(self.uart_rx),
+            core.i.eq(receiver.o),
+            core.valid.eq(receiver.valid),
+            core.error.eq(receiver.error),
+            self.uart_tx.eq(transmitter.line),
+        ]
+        wiring.connect(m, core.o, transmitter.i)
+        return m
+
+
+def board_verilog(parameters: CoreParameters, *, divisor: int) -> str:
+    """Return Verilog for a board, in a module called ``<design.name>_top``."""
+    design = parameters.design
+    # Here the array is inside: the keys that are about its own ports say nothing.
+    inside = dataclasses.replace(design, reset="sync", clock_enable=False, interface="stream")
+    outline = Outline(inside)
+    top = Top(parameters, divisor=divisor, outline=outline)
+    ports = {
+        "clk": (top.clk, PortDirection.Input),
+        "uart_rx": (top.uart_rx, PortDirection.Input),
+        "uart_tx": (top.uart_tx, PortDirection.Output),
+    }
+    outline.add(f"{design.name}_top", top, ports, ClockDomain("unused", local=True))
+    lines = [
+        f"{design.name}_top: {design.summary()}, {design.array.rows} x {design.array.columns}",
+        f"minimac {version('minimac')}, design {design.digest}",
+    ]
+    return top_to_verilog(outline, lines)

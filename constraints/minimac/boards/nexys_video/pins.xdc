@@ -1,0 +1,6 @@
+set_property -dict {PACKAGE_PIN R4 IOSTANDARD LVCMOS33} [get_ports clk]
+create_clock -name clk -period 10.000 [get_ports clk]
+set_property -dict {PACKAGE_PIN V18 IOSTANDARD LVCMOS33} [get_ports uart_rx]
+set_property -dict {PACKAGE_PIN AA19 IOSTANDARD LVCMOS33} [get_ports uart_tx]
+set_false_path -from [get_ports uart_rx]
+set_false_path -to [get_ports uart_tx]

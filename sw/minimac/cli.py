@@ -6,6 +6,7 @@ help and lists come at once.
 """
 
 import contextlib
+import dataclasses
 import inspect
 import io
 import json
@@ -16,7 +17,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
@@ -41,7 +42,9 @@ from minimac.spec.loading import load_yaml, parse_yaml
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from minimac.bitstream import Bitstream, FitError
     from minimac.cost import Cost
+    from minimac.soc.board import Board
 
 __all__ = ["main"]
 
@@ -154,8 +157,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     Examples
     --------
-    >>> main(["list", "boards", "--json"])
-    []
+    >>> main(["decode", "e2m1", "5"])
+    3
     0
     """
     if argv is None:
@@ -201,7 +204,7 @@ def _complain(said: str) -> None:
         print(f"minimac: error: {line}", file=sys.stderr)
 
 
-def _fail(said: str) -> None:
+def _fail(said: str) -> NoReturn:
     """Report a check that failed, and leave with status 1."""
     print(f"minimac: FAIL: {' '.join(said.split())}", file=sys.stderr)
     raise typer.Exit(1)
@@ -288,14 +291,13 @@ def _units() -> list[dict[str, Any]]:
 
 
 def _boards() -> list[dict[str, Any]]:
-    from importlib.resources import files
+    from minimac.soc.board import boards, load_board
 
-    try:
-        found = files("minimac.boards")
-    except ModuleNotFoundError:
-        return []
-    names = (entry.name for entry in found.iterdir() if (entry / "board.yaml").is_file())
-    return [{"board": name} for name in sorted(names)]
+    found = [load_board(name) for name in boards()]
+    return [
+        {"board": x.name, "family": x.family, "part": x.part, "MHz": x.clock_mhz, "title": x.title}
+        for x in found
+    ]
 
 
 def _technologies() -> list[dict[str, Any]]:
@@ -1196,6 +1198,92 @@ def _read_operands(path: Path, design: Design) -> "tuple[Any, Any]":
             )
         placed.append(Blocks(matrix, scales))
     return placed[0], placed[1]
+
+
+@app.command()
+def build(
+    design: DesignFile,
+    board: Annotated[
+        str, typer.Option("--board", metavar="B", help="A board of `minimac list boards`.")
+    ],
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", metavar="DIR", help="Folder (default: build/NAME/BOARD)."),
+    ] = None,
+    largest: Annotated[
+        bool, typer.Option("--largest", help="The largest array that fits, found by trying.")
+    ] = False,
+    seed: Annotated[int, typer.Option(min=0, max=(1 << 31) - 1, help="Seed of the placement.")] = 0,
+    dsp: Dsp = None,
+    changes: Changes = None,
+    as_json: AsJson = False,
+) -> None:
+    """Build a bitstream for a board, with a serial line for `minimac.host`."""
+    from minimac import bitstream
+    from minimac.soc.board import load_board
+
+    loaded, target = _load_buildable(design, changes), load_board(board)
+    if not isinstance(loaded, Systolic):
+        raise SpecError(f"{design}: unit: a board takes systolic, not {loaded.unit}")
+    folder = output or Path("build") / loaded.name / target.name
+    if target.family not in bitstream.FLOWS:
+        if largest:
+            raise SpecError(f"--largest: {target.name} has no open tools; leave this out")
+        for path in bitstream.write_vivado(loaded, target, folder):
+            print(path)
+        print("now run: vivado -mode batch -source build.tcl", file=sys.stderr)
+        return
+    try:
+        if largest:
+            built = bitstream.largest(loaded, target, folder, seed=seed, watch=_watch)
+        else:
+            built = bitstream.build(loaded, target, folder, seed=seed, dsp=dsp)
+    except bitstream.FitError as error:
+        _refuse_size(loaded, target, folder, error, largest)
+    except bitstream.BuildError as error:
+        _fail(str(error))
+    _print_built(built, as_json)
+    if built.fmax_mhz < built.clock_mhz:
+        _fail(
+            f"{target.name}: {built.fmax_mhz:.1f} MHz is less than its clock of "
+            f"{built.clock_mhz:g} MHz; set pipeline to auto and clock_mhz to {built.clock_mhz:g}"
+        )
+
+
+def _refuse_size(
+    design: Systolic, board: "Board", folder: Path, error: "FitError", largest: bool
+) -> NoReturn:
+    """Say that an array is too large, and which one would do."""
+    from minimac import bitstream
+
+    if largest:
+        _fail(str(error))
+    size = bitstream.estimate_best(design, board, folder / "smaller", watch=_watch)
+    over = ", ".join(
+        f"{used} {name} of {there}" for name, (used, there) in error.used.items() if used > there
+    )
+    fits = bitstream.shape_of(bitstream.reshaped(design, size)) if size else ""
+    _fail(
+        f"{design.name}: {bitstream.shape_of(design)} does not fit {board.name}"
+        + (f" ({over})" if over else "")
+        + (f"; about {fits} does, and --largest finds out" if size else ", nor does any array")
+    )
+
+
+def _print_built(built: "Bitstream", as_json: bool) -> None:
+    if as_json:
+        told = {**dataclasses.asdict(built), "file": str(built.file)}
+        _print_json(told)
+        return
+    print(f"{built.file}: {built.design}, {built.rows}x{built.columns}, for {built.board}")
+    rows = [
+        {"resource": name, "used": used, "there": there, "%": 100.0 * used / there}
+        for name, (used, there) in built.used.items()
+    ]
+    _print_table(rows)
+    print(f"clock {built.clock_mhz:g} MHz, possible {built.fmax_mhz:.1f} MHz")
+    print(", ".join(f"{step} {taken:.0f} s" for step, taken in built.seconds.items()))
+    print(f"load it: {built.load}")
 
 
 @app.command()

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
+from minimac.soc.registers import BAUD
 from minimac.spec import SpecError
 from minimac.spec.errors import nearest
 from minimac.spec.loading import parse_yaml
@@ -61,7 +62,7 @@ class Board:
     synthesis: str = ""
     place: tuple[str, ...] = ()
     pack: tuple[str, ...] = ()
-    clock_mhz: Annotated[float, Field(gt=0)]
+    clock_mhz: Annotated[float, Field(ge=BAUD / 1e6)]
     pins: dict[str, str]
     constraints: str
     multipliers: int = 0

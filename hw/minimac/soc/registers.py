@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 __all__ = [
+    "BAUD",
     "COUNTERS",
     "ESCAPE",
     "ESCAPED",
@@ -31,6 +32,9 @@ __all__ = [
 #: Version of all that is in this module; a host refuses another one.
 VERSION = 1
 MAGIC = int.from_bytes(b"mmac", "big")
+
+#: Bits a second on a serial line: a whole number of cycles of the clocks that boards have.
+BAUD = 1_000_000
 
 #: Bytes that RFC 1662 gives a meaning, and what escaped bytes are combined with by exclusive or.
 FLAG, ESCAPE, ESCAPED = 0x7E, 0x7D, 0x20

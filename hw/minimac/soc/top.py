@@ -10,10 +10,13 @@ from amaranth.lib.wiring import In, Out
 
 from minimac.rtl import Outline
 from minimac.rtl.emit import top_to_verilog
+from minimac.soc.board import Board
 from minimac.soc.core import Core, CoreParameters
+from minimac.soc.registers import BAUD
 from minimac.soc.uart import Receiver, Transmitter
+from minimac.spec import Systolic
 
-__all__ = ["Top", "board_verilog"]
+__all__ = ["Top", "board_verilog", "verilog_for"]
 
 
 class Top(wiring.Component):
@@ -85,3 +88,10 @@ def board_verilog(parameters: CoreParameters, *, divisor: int) -> str:
         f"minimac {version('minimac')}, design {design.digest}",
     ]
     return top_to_verilog(outline, lines)
+
+
+def verilog_for(design: Systolic, board: Board) -> str:
+    """Return Verilog for a design on a board, at the board's clock."""
+    clock_hz = round(1e6 * board.clock_mhz)
+    parameters = CoreParameters(design, depth=board.depth, clock_hz=clock_hz)
+    return board_verilog(parameters, divisor=round(clock_hz / BAUD))

@@ -19,7 +19,7 @@ class Receiver(wiring.Component):
     Parameters
     ----------
     divisor : int
-        Cycles of a bit.
+        Cycles of a bit, 1 or more.
 
     Members
     -------
@@ -32,8 +32,6 @@ class Receiver(wiring.Component):
     """
 
     def __init__(self, divisor: int) -> None:
-        if divisor < 1:
-            raise ValueError(f"divisor must be 1 or more, not {divisor}")
         self.divisor = divisor
         super().__init__(
             {
@@ -78,7 +76,7 @@ class Transmitter(wiring.Component):
     Parameters
     ----------
     divisor : int
-        Cycles of a bit.
+        Cycles of a bit, 1 or more.
 
     Members
     -------
@@ -89,8 +87,6 @@ class Transmitter(wiring.Component):
     """
 
     def __init__(self, divisor: int) -> None:
-        if divisor < 1:
-            raise ValueError(f"divisor must be 1 or more, not {divisor}")
         self.divisor = divisor
         super().__init__(
             {

@@ -16,14 +16,10 @@ from minimac.cost.errors import SynthesisError
 from minimac.cost.synthesis import Yosys, fpga_flow
 from minimac.cost.technology import Family, load_technology
 from minimac.soc.board import Board
-from minimac.soc.core import CoreParameters
-from minimac.soc.top import board_verilog
+from minimac.soc.top import verilog_for
 from minimac.spec import SpecError, Systolic
 
-__all__ = ["BAUD", "FLOWS", "Bitstream", "Flow", "build", "map_board", "utilisation"]
-
-#: Bits a second on the line: a whole number of cycles of every clock that boards have.
-BAUD = 1_000_000
+__all__ = ["FLOWS", "Bitstream", "Flow", "build", "map_board", "utilisation"]
 
 _TIMEOUT_S = 3600.0
 
@@ -111,11 +107,7 @@ def map_board(design: Systolic, board: Board, folder: Path, *, dsp: bool | None 
     """
     family = _family(board)
     folder.mkdir(parents=True, exist_ok=True)
-    clock_hz = round(1e6 * board.clock_mhz)
-    parameters = CoreParameters(design, depth=board.depth, clock_hz=clock_hz)
-    (folder / "design.v").write_text(
-        board_verilog(parameters, divisor=round(clock_hz / BAUD)), encoding="utf-8"
-    )
+    (folder / "design.v").write_text(verilog_for(design, board), encoding="utf-8")
     if dsp is None:
         dsp = 0 < design.array.rows * design.array.columns <= board.multipliers
     assert family.router is not None
@@ -129,9 +121,11 @@ def map_board(design: Systolic, board: Board, folder: Path, *, dsp: bool | None 
         raise BuildError(str(error)) from None
 
 
-def utilisation(design: Systolic, board: Board, folder: Path) -> dict[str, tuple[int, int]]:
+def utilisation(
+    design: Systolic, board: Board, folder: Path, *, dsp: bool | None = None
+) -> dict[str, tuple[int, int]]:
     """Return what a design takes of a board's resources, and what there is, without placing it."""
-    map_board(design, board, folder)
+    map_board(design, board, folder, dsp=dsp)
     try:
         return _used(_nextpnr(design, board, folder, ["--pack-only"]))
     except FitError as error:

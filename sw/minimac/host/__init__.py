@@ -1,7 +1,7 @@
 """The driver of a board, or of its simulation."""
 
-from minimac.host.accelerator import BAUD, Accelerator
+from minimac.host.accelerator import Accelerator
 from minimac.host.errors import HostError
 from minimac.host.link import Link
 
-__all__ = ["BAUD", "Accelerator", "HostError", "Link"]
+__all__ = ["Accelerator", "HostError", "Link"]

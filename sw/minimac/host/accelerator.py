@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import math
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -15,13 +16,10 @@ from minimac.host.link import Link
 from minimac.host.tiling import Run, cheapest
 from minimac.model import decode, encode
 from minimac.model.operands import read_codes
-from minimac.soc.registers import MAGIC, REGISTERS, VERSION, Control, Space
+from minimac.soc.registers import BAUD, MAGIC, REGISTERS, VERSION, Control, Space
 from minimac.spec import Design, Format, SpecError, Systolic, load_design
 
-__all__ = ["BAUD", "Accelerator"]
-
-#: Bits a second on the line of every board.
-BAUD = 1_000_000
+__all__ = ["Accelerator"]
 
 _SIMULATED = "sim:"
 
@@ -184,9 +182,10 @@ class Accelerator:
         if k > terms:
             raise ValueError(f"K must be max_terms, {terms}, at most, not {k}")
         lead = np.broadcast_shapes(left.shape[:-2], right.shape[:-2])
-        lefts = np.broadcast_to(left, (*lead, m, k)).reshape(-1, m, k)
-        rights = np.broadcast_to(right, (*lead, k, n)).reshape(-1, k, n)
-        out = np.zeros((len(lefts), m, n), _type(self.design.out))
+        stack = math.prod(lead)
+        lefts = np.broadcast_to(left, (*lead, m, k)).reshape(stack, m, k)
+        rights = np.broadcast_to(right, (*lead, k, n)).reshape(stack, k, n)
+        out = np.zeros((stack, m, n), _type(self.design.out))
         plan = cheapest(self.design, self.depth, m, k, n) if m * k * n else []
         for number, (x, y, z) in enumerate(zip(lefts, rights, out, strict=True)):
             self._held.clear()  # what the buffers hold is of other matrices
@@ -194,7 +193,7 @@ class Accelerator:
                 self._run(run, x, y, z)
                 if progress:
                     progress((number + done / len(plan)) / len(out))
-        self.macs += len(lefts) * m * k * n
+        self.macs += stack * m * k * n
         codes = out.reshape(*lead, m, n)
         return decode(self.design.out, codes) if numbers else codes
 

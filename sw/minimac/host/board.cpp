@@ -44,6 +44,7 @@ int main() {
     long idle = 0;
     top.clk = 0;
     top.uart_rx = 1;
+    top.eval();  // else the first edge would be none
     for (long cycle = 0;; ++cycle) {
         if (cycle % kPeriod == 0) {
             uint8_t some[4096];

@@ -16,7 +16,7 @@ def frame(content: bytes) -> bytes:
     Examples
     --------
     >>> frame(b"a~").hex(" ")
-    '7e 61 7d 5e 2c e3 b3 90 7e'
+    '7e 61 7d 5e 22 14 82 8a 7e'
     """
     whole = content + zlib.crc32(content).to_bytes(_CRC_BYTES, "little")
     for special in (ESCAPE, FLAG):  # escapes first, or those of flags would be escaped

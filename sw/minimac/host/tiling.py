@@ -46,8 +46,8 @@ def cheapest(design: Systolic, depth: int, m: int, k: int, n: int) -> list[Run]:
     ...     "out": "int32", "accumulate": {"kind": "exact"}, "array": {"rows": 4, "columns": 4}})
     >>> [(run.rows, run.terms) for run in cheapest(design, 8, 8, 16, 4)]
     ... # doctest: +NORMALIZE_WHITESPACE
-    [(slice(0, 4, None), slice(0, 8, None)), (slice(0, 4, None), slice(8, 16, None)),
-     (slice(4, 8, None), slice(0, 8, None)), (slice(4, 8, None), slice(8, 16, None))]
+    [(slice(0, 8, None), slice(0, 4, None)), (slice(0, 8, None), slice(4, 8, None)),
+     (slice(0, 8, None), slice(8, 12, None)), (slice(0, 8, None), slice(12, 16, None))]
     """
     array = design.array
     if array.dataflow == "os":

@@ -43,14 +43,14 @@ class Link:
 
     Attributes
     ----------
-    retries : int
-        How often requests were sent again.
+    retries, bytes_moved : int
+        How often requests were sent again; bytes on the line, in both directions.
     """
 
     def __init__(self, port: Any, name: str, *, timeout_s: float = 1.0, tries: int = 4) -> None:
         self.port, self.name = port, name
         self.timeout_s, self.tries = timeout_s, tries
-        self.retries = 0
+        self.retries = self.bytes_moved = 0
         self._decoder = Decoder()
         self._sequence = os.urandom(1)[0]
 
@@ -137,6 +137,7 @@ class Link:
         )
 
     def _send(self, sent: bytes) -> None:
+        self.bytes_moved += len(sent)
         try:
             self.port.write(sent)
         except OSError as error:
@@ -151,6 +152,7 @@ class Link:
                 got = self.port.read(self.port.in_waiting or 1)
             except OSError as error:
                 raise HostError(f"{self.name}: {error}") from None
+            self.bytes_moved += len(got)
             for content in self._decoder.feed(got):
                 if content[:2] == begin and len(content) > 2:
                     return content

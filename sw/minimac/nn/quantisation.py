@@ -176,11 +176,20 @@ class QuantisedLayer:
 
     def __call__(self, inputs: Floats) -> Floats:
         """Return what the layer makes of inputs (M, K): (M, N), before ReLU."""
-        from minimac.model import decode, matmul
+        from minimac.model import matmul
 
-        sums = decode(self.design.out, matmul(self.design, self.codes(inputs), self.weights))
+        return self.finish(matmul(self.design, self.codes(inputs), self.weights), inputs)
+
+    def finish(self, sums: NDArray[Any], inputs: Floats) -> Floats:
+        """Return what the layer makes of sums, codes of ``design.out``, wherever they are from.
+
+        Of ``inputs`` only the scales are used.
+        """
+        from minimac.model import decode
+
         scale = self._scale(inputs) * self.weight_scale
-        return np.asarray(sums * scale + self.bias, dtype=np.float64)
+        return np.asarray(decode(self.design.out, sums) * scale + self.bias, dtype=np.float64)
+
 
 
 def _scales(fmt: Format, rows: Floats) -> Floats:

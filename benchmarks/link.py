@@ -61,6 +61,13 @@ class Reference:
             else:
                 self._rest.append(byte)
 
+    def would_take(self, sent: bytes) -> bool:
+        """Say whether one of the frames would be whole that these bytes end, or a flag behind."""
+        trial = Reference()
+        trial._rest = bytearray(self._rest)
+        trial.feed(sent + b"\x7e")
+        return trial.counts["frames"] > 0
+
     @staticmethod
     def judge(raw: bytes) -> str:
         """Name the counter that a frame is counted in, by what is between its flags."""
@@ -188,9 +195,7 @@ class Campaign:
         kinds = [x for x in dir(self) if x.startswith("_bad_")]
         kind = str(self.rng.choice(kinds))
         chunk = getattr(self, kind)()
-        trial = Reference()
-        trial.feed(b"x\x7e" + chunk + b"\x7e")
-        if trial.counts["frames"]:  # of a corrupted frame, one in 2**32 is whole
+        if self.reference.would_take(chunk):  # a bit flipped twice, or what was cut off goes on
             return
         self.sent[kind.removeprefix("_bad_")] += 1
         self.port.write(chunk)

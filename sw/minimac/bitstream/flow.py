@@ -125,6 +125,7 @@ def utilisation(
     design: Systolic, board: Board, folder: Path, *, dsp: bool | None = None
 ) -> dict[str, tuple[int, int]]:
     """Return what a design takes of a board's resources, and what there is, without placing it."""
+    folder = folder.resolve()
     map_board(design, board, folder, dsp=dsp)
     try:
         return _used(_nextpnr(design, board, folder, ["--pack-only"]))
@@ -167,6 +168,7 @@ def build(
     flow = FLOWS.get(board.family)
     if flow is None:
         raise SpecError(f"--board: {board.name} has no open tools that make a bitstream")
+    folder = folder.resolve()  # the tools run in it
     seconds = {}
     began = time.monotonic()
     map_board(design, board, folder, dsp=dsp)

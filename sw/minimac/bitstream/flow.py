@@ -19,7 +19,16 @@ from minimac.soc.board import Board
 from minimac.soc.top import verilog_for
 from minimac.spec import SpecError, Systolic
 
-__all__ = ["FLOWS", "Bitstream", "Flow", "build", "map_board", "utilisation"]
+__all__ = [
+    "FLOWS",
+    "Bitstream",
+    "Flow",
+    "build",
+    "family_of",
+    "map_board",
+    "mapping",
+    "utilisation",
+]
 
 _TIMEOUT_S = 3600.0
 
@@ -105,20 +114,46 @@ def map_board(design: Systolic, board: Board, folder: Path, *, dsp: bool | None 
     dsp : bool, optional
         Whether multiplier blocks are used; by default if there are as many as elements.
     """
-    family = _family(board)
+    family = family_of(board)
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "design.v").write_text(verilog_for(design, board), encoding="utf-8")
+    text = verilog_for(design, board)
+    (folder / "design.v").write_text(text, encoding="utf-8")
     if dsp is None:
         dsp = 0 < design.array.rows * design.array.columns <= board.multipliers
     assert family.router is not None
-    steps = fpga_flow(family, f"{design.name}_top", [], dsp)
-    for name, text in family.router.device.files.items():
-        (folder / name).write_text(text, encoding="utf-8")
+    steps = mapping(design, board, text, dsp=dsp)
+    for name, wanted in family.router.device.files.items():
+        (folder / name).write_text(wanted, encoding="utf-8")
     steps += [*family.router.finish, "write_json netlist.json"]
     try:
         Yosys(folder, time.monotonic() + _TIMEOUT_S).run(steps)
     except SynthesisError as error:
         raise BuildError(str(error)) from None
+
+
+def mapping(design: Systolic, board: Board, text: str, *, dsp: bool, option: str = "") -> list[str]:
+    """Return the steps of Yosys that map a board's Verilog, in ``design.v``.
+
+    Parameters
+    ----------
+    text : str
+        The Verilog.
+    dsp : bool
+        Whether multiplier blocks are used.
+    option : str
+        One more option of the command of synthesis.
+
+    Notes
+    -----
+    Elements and feet stay modules until they are mapped: each is mapped once. And with all in one
+    module, ``ice40_dsp`` of Yosys 0.70 takes the register of a product for that of the next
+    element's addend, and drops the product.
+    """
+    parts = (f"{design.name}_{part}" for part in ("element", "encoder", "foot"))
+    keep = [part for part in parts if f"module {part}(" in text]
+    *front, synthesis = fpga_flow(family_of(board), f"{design.name}_top", keep, dsp)
+    flat = ["setattr -mod -unset keep_hierarchy *", "flatten", "opt_clean"]
+    return [*front, f"{synthesis} {option}".strip(), *flat]
 
 
 def utilisation(
@@ -201,7 +236,8 @@ def build(
     )
 
 
-def _family(board: Board) -> Family:
+def family_of(board: Board) -> Family:
+    """Return the family of a board's FPGA, as its part is synthesised."""
     family = load_technology(board.family)
     assert isinstance(family, Family)
     return dataclasses.replace(family, synthesis=board.synthesis or family.synthesis)
@@ -209,7 +245,7 @@ def _family(board: Board) -> Family:
 
 def _nextpnr(design: Systolic, board: Board, folder: Path, options: Sequence[str]) -> str:
     """Run nextpnr; return what it said."""
-    router = _family(board).router
+    router = family_of(board).router
     assert router is not None
     if importlib.util.find_spec(router.module) is None:
         raise BuildError(f"{router.wheel} is not installed; pip install 'minimac[fpga]' brings it")

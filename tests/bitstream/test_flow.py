@@ -17,7 +17,7 @@ from minimac.soc.core import CoreParameters
 from minimac.spec import load_design
 
 SMALL = {
-    "name": "small",
+    "name": "tiny",
     "unit": "systolic",
     "a": "int8",
     "b": "int8",
@@ -45,7 +45,7 @@ def test_a_bitstream_for_the_icebreaker(tmp_path):
 def test_multiplier_blocks_keep_all_products(tmp_path):
     """Yosys 0.70 dropped the products of one row when all was one module."""
     map_board(load_design(SMALL), load_board("icebreaker"), tmp_path)
-    cells = json.loads((tmp_path / "netlist.json").read_text())["modules"]["small_top"]["cells"]
+    cells = json.loads((tmp_path / "netlist.json").read_text())["modules"]["tiny_top"]["cells"]
     assert sum(cell["type"] == "SB_MAC16" for cell in cells.values()) == 4
 
 
@@ -87,7 +87,7 @@ def test_what_is_too_large_is_refused(tmp_path, pytestconfig):
     design = load_design(SMALL | {"array": {"rows": 8, "columns": 8}})
     with pytest.raises(FitError, match="does not fit: "):
         build(design, board, tmp_path / "large")
-    size = estimate_best(design, board, tmp_path / "small")
+    size = estimate_best(design, board, tmp_path / "tiny")
     assert 2 < size < 10
 
 
@@ -96,11 +96,11 @@ def test_files_for_vivado(name, tmp_path):
     board = load_board(name)
     paths = {path.name: path for path in write_vivado(load_design(SMALL), board, tmp_path)}
     script = paths["build.tcl"].read_text()
-    assert f"synth_design -top small_top -part {board.part}" in script
+    assert f"synth_design -top tiny_top -part {board.part}" in script
     for said in ("read_verilog design.v", "read_xdc pins.xdc"):
         assert said in script
         assert paths[said.split()[1]].exists()
-    assert "module small_top(clk, uart_rx, uart_tx);" in paths["design.v"].read_text()
+    assert "module tiny_top(clk, uart_rx, uart_tx);" in paths["design.v"].read_text()
 
 
 def test_wrong_input_is_refused(tmp_path, capsys):

@@ -85,7 +85,7 @@ def test_facts_agree_with_amaranth_boards(name):
 
 
 def test_unknown_boards_are_refused():
-    with pytest.raises(SpecError, match="must be one of .*, not 'icebraker'; did you mean"):
+    with pytest.raises(SpecError, match=r"must be one of .*, not 'icebraker'; did you mean"):
         load_board("icebraker")
 
 

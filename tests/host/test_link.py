@@ -3,8 +3,8 @@
 import time
 
 import pytest
-
 from benchmarks.link import DESIGN, Campaign, Reference, framed
+
 from minimac.spec import load_design
 
 

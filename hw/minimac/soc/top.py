@@ -3,20 +3,25 @@
 import dataclasses
 from importlib.metadata import version
 
-from amaranth.hdl import ClockDomain, ClockSignal, Module
+from amaranth.hdl import ClockDomain, ClockSignal, Module, Signal
 from amaranth.hdl._ir import PortDirection
 from amaranth.lib import wiring
+from amaranth.lib.cdc import ResetSynchronizer
 from amaranth.lib.wiring import In, Out
 
 from minimac.rtl import Outline
 from minimac.rtl.emit import top_to_verilog
 from minimac.soc.board import Board
+from minimac.soc.clocking import Pll
 from minimac.soc.core import Core, CoreParameters
 from minimac.soc.registers import BAUD
 from minimac.soc.uart import Receiver, Transmitter
-from minimac.spec import Systolic
+from minimac.spec import SpecError, Systolic
 
 __all__ = ["Top", "board_verilog", "verilog_for"]
+
+#: Share by which the rate of a line may be off; a receiver bears twice that.
+_OFF = 0.015
 
 
 class Top(wiring.Component):
@@ -28,6 +33,8 @@ class Top(wiring.Component):
         The core.
     divisor : int
         Cycles of a bit on the line.
+    pll : Pll, optional
+        What makes the clock out of the board's; by default it is that.
     outline : Outline, optional
         Where the array's parts come from.
 
@@ -40,9 +47,14 @@ class Top(wiring.Component):
     """
 
     def __init__(
-        self, parameters: CoreParameters, *, divisor: int, outline: Outline | None = None
+        self,
+        parameters: CoreParameters,
+        *,
+        divisor: int,
+        pll: Pll | None = None,
+        outline: Outline | None = None,
     ) -> None:
-        self.parameters, self.divisor = parameters, divisor
+        self.parameters, self.divisor, self.pll = parameters, divisor, pll
         self._outline = outline
         super().__init__(
             {
@@ -55,7 +67,12 @@ class Top(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         m.domains.sync = ClockDomain(reset_less=False)
-        m.d.comb += ClockSignal().eq(self.clk)
+        if self.pll is None:
+            m.d.comb += ClockSignal().eq(self.clk)
+        else:
+            locked = Signal()
+            m.submodules.pll = self.pll.instance(self.clk, ClockSignal(), locked)
+            m.submodules.reset = ResetSynchronizer(~locked)
         m.submodules.core = core = Core(self.parameters, self._outline)
         m.submodules.receiver = receiver = Receiver(self.divisor)
         m.submodules.transmitter = transmitter = Transmitter(self.divisor)
@@ -70,13 +87,13 @@ class Top(wiring.Component):
         return m
 
 
-def board_verilog(parameters: CoreParameters, *, divisor: int) -> str:
+def board_verilog(parameters: CoreParameters, *, divisor: int, pll: Pll | None = None) -> str:
     """Return Verilog for a board, in a module called ``<design.name>_top``."""
     design = parameters.design
     # Here the array is inside: the keys that are about its own ports say nothing.
     inside = dataclasses.replace(design, reset="sync", clock_enable=False, interface="stream")
     outline = Outline(inside)
-    top = Top(parameters, divisor=divisor, outline=outline)
+    top = Top(parameters, divisor=divisor, pll=pll, outline=outline)
     ports = {
         "clk": (top.clk, PortDirection.Input),
         "uart_rx": (top.uart_rx, PortDirection.Input),
@@ -90,8 +107,13 @@ def board_verilog(parameters: CoreParameters, *, divisor: int) -> str:
     return top_to_verilog(outline, lines)
 
 
-def verilog_for(design: Systolic, board: Board) -> str:
-    """Return Verilog for a design on a board, at the board's clock."""
-    clock_hz = round(1e6 * board.clock_mhz)
+def verilog_for(design: Systolic, board: Board, pll: Pll | None = None) -> str:
+    """Return Verilog for a design on a board, at the board's clock or that of a PLL."""
+    clock_hz = round(1e6 * (pll.output_mhz if pll else board.clock_mhz))
+    divisor = round(clock_hz / BAUD)
+    if abs(clock_hz / divisor - BAUD) > _OFF * BAUD:
+        raise SpecError(
+            f"--clock-mhz: {clock_hz / 1e6:g} MHz makes no {BAUD} bits a second; use a whole number"
+        )
     parameters = CoreParameters(design, depth=board.depth, clock_hz=clock_hz)
-    return board_verilog(parameters, divisor=round(clock_hz / BAUD))
+    return board_verilog(parameters, divisor=divisor, pll=pll)

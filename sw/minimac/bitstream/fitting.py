@@ -77,6 +77,7 @@ def largest(
     folder: Path,
     *,
     seed: int = 0,
+    clock_mhz: float | None = None,
     watch: Callable[[str], None] | None = None,
 ) -> Bitstream:
     """Build the largest array of a design that fits a board, in a folder of its own.
@@ -92,7 +93,7 @@ def largest(
         if watch:
             watch(f"{shape_of(tried)}: place and route")
         try:
-            return build(tried, board, folder / shape_of(tried), seed=seed)
+            return build(tried, board, folder / shape_of(tried), seed=seed, clock_mhz=clock_mhz)
         except FitError:
             return None
 

@@ -16,6 +16,7 @@ from minimac.cost.errors import SynthesisError
 from minimac.cost.synthesis import Yosys, fpga_flow
 from minimac.cost.technology import Family, load_technology
 from minimac.soc.board import Board
+from minimac.soc.clocking import Pll, pll_for
 from minimac.soc.top import verilog_for
 from minimac.spec import SpecError, Systolic
 
@@ -106,17 +107,26 @@ class Bitstream:
     load: str
 
 
-def map_board(design: Systolic, board: Board, folder: Path, *, dsp: bool | None = None) -> None:
+def map_board(
+    design: Systolic,
+    board: Board,
+    folder: Path,
+    *,
+    dsp: bool | None = None,
+    pll: Pll | None = None,
+) -> None:
     """Write the Verilog of a board into a folder, and map it: ``top.v``, ``netlist.json``.
 
     Parameters
     ----------
     dsp : bool, optional
         Whether multiplier blocks are used; by default if there are as many as elements.
+    pll : Pll, optional
+        What makes the clock, if it is not the board's.
     """
     family = family_of(board)
     folder.mkdir(parents=True, exist_ok=True)
-    text = verilog_for(design, board)
+    text = verilog_for(design, board, pll)
     (folder / "design.v").write_text(text, encoding="utf-8")
     if dsp is None:
         dsp = 0 < design.array.rows * design.array.columns <= board.multipliers
@@ -152,6 +162,8 @@ def mapping(design: Systolic, board: Board, text: str, *, dsp: bool, option: str
     parts = (f"{design.name}_{part}" for part in ("element", "encoder", "foot"))
     keep = [part for part in parts if f"module {part}(" in text]
     *front, synthesis = fpga_flow(family_of(board), f"{design.name}_top", keep, dsp)
+    # The command of synthesis looks for the top once it knows the family's primitives.
+    front = [step for step in front if not step.startswith("hierarchy")]
     flat = ["setattr -mod -unset keep_hierarchy *", "flatten", "opt_clean"]
     return [*front, f"{synthesis} {option}".strip(), *flat]
 
@@ -175,6 +187,7 @@ def build(
     *,
     seed: int = 0,
     dsp: bool | None = None,
+    clock_mhz: float | None = None,
 ) -> Bitstream:
     """Build a bitstream in a folder.
 
@@ -190,6 +203,8 @@ def build(
         Seed of the placement.
     dsp : bool, optional
         Whether multiplier blocks are used; by default if there are as many as elements.
+    clock_mhz : float, optional
+        Clock, made by a PLL; by default that of the board.
 
     Raises
     ------
@@ -204,13 +219,15 @@ def build(
     if flow is None:
         raise SpecError(f"--board: {board.name} has no open tools that make a bitstream")
     folder = folder.resolve()  # the tools run in it
+    pll = None if clock_mhz is None else pll_for(board.family, board.clock_mhz, clock_mhz)
+    clock_mhz = pll.output_mhz if pll else board.clock_mhz
     seconds = {}
     began = time.monotonic()
-    map_board(design, board, folder, dsp=dsp)
+    map_board(design, board, folder, dsp=dsp, pll=pll)
     seconds["synthesis"] = time.monotonic() - began
     began = time.monotonic()
     options = [part.format(pins=board.constraints) for part in flow.place]
-    options += ["--freq", str(board.clock_mhz), "--seed", str(seed)]
+    options += ["--freq", str(clock_mhz), "--seed", str(seed)]
     options += ["--report", "report.json", "--timing-allow-fail"]
     log = _nextpnr(design, board, folder, options)
     seconds["place and route"] = time.monotonic() - began
@@ -229,7 +246,7 @@ def build(
         columns=design.array.columns,
         file=folder / target,
         used=_used(log),
-        clock_mhz=board.clock_mhz,
+        clock_mhz=clock_mhz,
         fmax_mhz=fmax,
         seconds=seconds,
         load=board.load.format(file=folder / target),

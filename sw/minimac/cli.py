@@ -158,7 +158,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     Examples
     --------
     >>> main(["decode", "e2m1", "5"])
-    3
+    code  bits    value  class   ulp
+    0x5   0_10_1      3  normal    1
     0
     """
     if argv is None:

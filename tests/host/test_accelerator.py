@@ -3,6 +3,7 @@
 import dataclasses
 import os
 import pty
+import time
 import tty
 
 import numpy as np
@@ -108,7 +109,7 @@ def test_refused_requests_are_clear_errors_and_do_nothing(opened):
     assert after["frames"] - before["frames"] == 5
 
 
-def test_a_write_that_is_sent_twice_is_done_once(opened):
+def test_a_write_that_is_sent_twice_is_done_once(opened, monkeypatch):
     """The chains would take the products twice."""
     accelerator = opened("int8")
     link = accelerator.link
@@ -117,20 +118,20 @@ def test_a_write_that_is_sent_twice_is_done_once(opened):
     go_on = 1 << Control.START | 1 << Control.LAST
     before = accelerator.counters()
     send = link.port.write
-    link.port._serial.write, written = lambda sent: send(sent) + send(sent), link.port._serial.write
-    try:
+
+    def send_twice(sent):
+        send(sent)
+        time.sleep(0.2)  # its answer is there, as if the host had waited too short
+        send(sent)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(link.port._serial, "write", send_twice)
         link.set_registers("vectors", 1, 1, go_on)
-    finally:
-        del link.port._serial.write
     # The answer to the second is not taken for that to another request.
     assert link.registers("status", 1) == {"status": 0}
     results = np.frombuffer(link.read(Space.RESULTS, 0, 1, 8), "<u4")
     assert results.tolist() == [80, 92]
-    after = accelerator.counters()
-    repeated = after["repeated"] - before["repeated"]
-    overrun = after["overrun"] - before["overrun"]
-    assert repeated + overrun == 1
-    assert written
+    assert accelerator.counters()["repeated"] - before["repeated"] == 1
 
 
 def test_counters_of_cycles(opened):

@@ -191,7 +191,6 @@ class QuantisedLayer:
         return np.asarray(decode(self.design.out, sums) * scale + self.bias, dtype=np.float64)
 
 
-
 def _scales(fmt: Format, rows: Floats) -> Floats:
     """Choose a scale for each row."""
     return np.array([scale_for(fmt, row) for row in rows])

@@ -53,7 +53,7 @@ format: setup  ## Format the code
 	$(BIN)/ruff check --fix-only .
 
 regress: setup  ## Simulate all example designs at length; hold the arithmetic to others', 10**7 sums a mode
-	$(BIN)/python -m pytest -n $(JOBS) --seed=$(SEED) --exhaustive tests/bench tests/model tests/foreign
+	$(BIN)/python -m pytest -n $(JOBS) --seed=$(SEED) --exhaustive tests/bench tests/model tests/foreign tests/host tests/bitstream
 
 bench: setup  ## Measure the model beside its peers, five minutes; writes docs/speed.md
 	$(BIN)/python -m benchmarks --seed $(SEED)

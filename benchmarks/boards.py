@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from minimac.bitstream import FitError, build, largest, reshaped
+from minimac.bitstream import FitError, build, largest, reshaped, shape_of
 from minimac.host import Accelerator
 from minimac.model import matmul
 from minimac.nn import digits, quantise
@@ -25,8 +25,8 @@ from minimac.spec import Systolic, load_design
 PAGE = Path(__file__).parent.parent / "docs/bitstreams.md"
 DESIGNS = ("int8", "e4m3fn", "bf16_approx_1_2")
 BOARDS = ("icebreaker", "tang_nano_20k", "ulx3s_85f")
-#: Sizes of the arrays that are built besides the largest: 2 x 2 and 4 x 4.
-SIZES = (3, 7)
+#: Sizes of the arrays that are built besides the largest: 2 x 2, 4 x 4 and 8 x 8.
+SIZES = {"icebreaker": (3, 7), "tang_nano_20k": (3, 7), "ulx3s_85f": (3, 7, 15)}
 
 _TOOLS = (
     "pyosys",
@@ -142,7 +142,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         return
     for board in options.board or BOARDS:
         for name in options.design or DESIGNS:
-            for size in [*SIZES, *([None] if options.largest else [])]:
+            for size in [*SIZES[board], *([None] if options.largest else [])]:
                 key = f"{board} {name} {size or 'largest'}"
                 if key not in found["bitstreams"]:
                     folder = options.build / board / name
@@ -185,7 +185,7 @@ def _bitstream_rows(found: dict[str, Any]) -> Iterator[str]:
         board, name, size = key.split()
         x, mark = found[key], "yes" if size == "largest" else ""
         if x is None:
-            what = "any" if size == "largest" else {"3": "2x2", "7": "4x4"}.get(size, size)
+            what = "any" if size == "largest" else shape_of(reshaped(_example(name), int(size)))
             yield f"| {board} | {name} | {what} | does not fit | | | | {mark} |"
             continue
         used = ", ".join(

@@ -40,8 +40,8 @@ class Flow:
 
     Parameters
     ----------
-    place : sequence of str
-        Options of nextpnr; ``{pins}`` is the file of constraints.
+    pins, place : sequence of str
+        Options of nextpnr: where pins are, ``{pins}`` being the file; what is to be written.
     pack : str
         Program that packs; its arguments are in ``sys.argv``.
     arguments : sequence of str
@@ -50,6 +50,7 @@ class Flow:
         How the bitstream's name ends.
     """
 
+    pins: Sequence[str]
     place: Sequence[str]
     pack: str
     arguments: Sequence[str]
@@ -62,14 +63,15 @@ _GOWIN = "import sys; from apycula.gowin_pack import main; sys.exit(main())"
 
 #: By family.
 FLOWS = {
-    "ice40": Flow(["--pcf", "{pins}", "--asc", "placed.asc"], _ICE40, ["placed.asc"], ".bin"),
+    "ice40": Flow(["--pcf", "{pins}"], ["--asc", "placed.asc"], _ICE40, ["placed.asc"], ".bin"),
     "ecp5": Flow(
-        ["--lpf", "{pins}", "--textcfg", "placed.config"],
+        ["--lpf", "{pins}"],
+        ["--textcfg", "placed.config"],
         _ECP5,
         ["--compress", "placed.config"],
         ".bit",
     ),
-    "gowin": Flow(["--vopt", "cst={pins}", "--write", "placed.json"], _GOWIN, ["-o"], ".fs"),
+    "gowin": Flow(["--vopt", "cst={pins}"], ["--write", "placed.json"], _GOWIN, ["-o"], ".fs"),
 }
 
 
@@ -226,8 +228,7 @@ def build(
     map_board(design, board, folder, dsp=dsp, pll=pll)
     seconds["synthesis"] = time.monotonic() - began
     began = time.monotonic()
-    options = [part.format(pins=board.constraints) for part in flow.place]
-    options += ["--freq", str(clock_mhz), "--seed", str(seed)]
+    options = [*flow.place, "--freq", str(clock_mhz), "--seed", str(seed)]
     options += ["--report", "report.json", "--timing-allow-fail"]
     log = _nextpnr(design, board, folder, options)
     seconds["place and route"] = time.monotonic() - began
@@ -267,10 +268,14 @@ def _nextpnr(design: Systolic, board: Board, folder: Path, options: Sequence[str
     if importlib.util.find_spec(router.module) is None:
         raise BuildError(f"{router.wheel} is not installed; pip install 'minimac[fpga]' brings it")
     (folder / board.constraints).write_text(board.constraint_text(), encoding="utf-8")
+    pins = [part.format(pins=board.constraints) for part in FLOWS[board.family].pins]
     program = f"import sys, {router.module} as p\nsys.exit(p.{router.function}(sys.argv[1:]))\n"
     top = f"{design.name}_top"
     return _run(
-        program, folder, ["--json", "netlist.json", "--top", top, *board.place, *options], "nextpnr"
+        program,
+        folder,
+        ["--json", "netlist.json", "--top", top, *board.place, *pins, *options],
+        "nextpnr",
     )
 
 

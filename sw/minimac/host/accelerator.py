@@ -86,7 +86,7 @@ class Accelerator:
         design: Design | str | Path | None = None,
         *,
         baud: int = BAUD,
-        timeout_s: float = 1.0,
+        timeout_s: float | None = None,
         tries: int = 4,
     ) -> "Accelerator":
         """Open a board at a serial port, or ``sim:DESIGN``, the simulation of a design's board.
@@ -99,8 +99,8 @@ class Accelerator:
             The design that it must have; any one by default.
         baud : int
             Bits a second.
-        timeout_s, tries
-            As of :class:`Link`.
+        timeout_s, tries : float, int
+            As of :class:`Link`; by default 1 s, and 10 s in a simulation.
 
         Raises
         ------
@@ -115,10 +115,11 @@ class Accelerator:
             if not isinstance(wanted, Systolic):
                 raise SpecError(f"unit: a board takes systolic, not {wanted.unit}")
             port: Any = open_simulated(wanted)
+            timeout_s = timeout_s or 10.0
         else:
             port = _open_port(where, baud)
         try:
-            return cls(Link(port, where, timeout_s=timeout_s, tries=tries), wanted)
+            return cls(Link(port, where, timeout_s=timeout_s or 1.0, tries=tries), wanted)
         except BaseException:
             port.close()
             raise

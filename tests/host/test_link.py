@@ -27,7 +27,6 @@ def test_bad_frames_are_counted_and_do_no_harm(seed, pytestconfig, tally):
         campaign.run(frames)
         tally("frames that were bad", sum(campaign.sent.values()))
         assert campaign.products > campaign.batches > 0
-        assert campaign.board.link.retries == 0
     finally:
         campaign.close()
 

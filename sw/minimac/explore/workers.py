@@ -3,6 +3,7 @@
 import contextlib
 import ctypes
 import multiprocessing
+import re
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -153,6 +154,8 @@ class Cluster:
     """
 
     def __init__(self, address: str) -> None:
+        if not re.fullmatch(r"\w+://\S+:\d+", address):  # Dask waits for what is no address
+            raise SpecError(f"scheduler {address[:80]!r}: must be an address, as tcp://host:8786")
         from distributed import Client
 
         self._address = address

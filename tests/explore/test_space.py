@@ -1,5 +1,6 @@
 """Tests of :mod:`minimac.explore.space` and :mod:`minimac.explore.expressions`."""
 
+import datetime as dt
 import re
 
 import pytest
@@ -84,6 +85,11 @@ def test_a_space_without_a_design_says_why():
         ({"acumulate.width": (1,)}, "axes: acumulate.width is no field of a design, and nothing"),
         ({"w": (1,)}, "axes: w is no field of a design, and nothing has {w} in it"),
         ({"a": ("e{E}m3",)}, "{E}: there is no such axis; write it below axes"),
+        ({"a": ("e{E}m3",), "E": ("{F}",), "F": ("{E}",)}, "axes.E: has itself in braces"),
+        ({"a, b": ("int8",), "a": ("int4",)}, "axes.a: a is set twice; leave one out"),
+        ({"a, b": (["int8"],)}, "axes.a, b: must have one value for all of a, b or a list of 2, "),
+        ({"a": ("int8", "e4m3fm")}, "axes.a: unknown format 'e4m3fm'; did you mean "),
+        ({"a": ("int8", dt.date(2020, 1, 1))}, "axes.a: a format must be a name, not datetime"),
     ],
 )
 def test_axes_that_are_none(axes, message):
@@ -106,11 +112,47 @@ def test_axes_that_are_none(axes, message):
         *({"from": 2, "to": 1}, {"from": 1, "to": 2, "step": 0}, {"from": 1, "to": 9, "factor": 1}),
         *({"from": 0, "to": 9, "factor": 2}, {"from": 0, "to": 1e9}, {"from": True, "to": 3}),
         {"from": 1, "to": 9, "step": 1, "factor": 2},
+        *({"from": 1, "to": 9, "step": float("nan")}, {"from": float("-inf"), "to": 9}),
+        {"from": 10**400, "to": 10**401, "factor": 1.5},
     ],
 )
 def test_values_that_are_none(given):
     with pytest.raises(SpecError, match=r"^axes\.w: "):
         axis_values("w", given)
+
+
+def test_decimal_steps_are_decimal():
+    assert axis_values("x", {"from": 0.1, "to": 0.7, "step": 0.1}) == tuple(
+        float(f"0.{n}") for n in range(1, 8)
+    )
+
+
+def test_words_may_be_of_any_language():
+    space = _space({"a, b": ("e{ä}m1",), "ä": (2, 3)})
+    assert [p.design.name for p in space.points()] == ["e2m1", "e3m1"]
+
+
+def test_a_space_of_one_design_has_a_name():
+    assert [p.design.name for p in _space({"a, b": ("int4",)}).points()] == ["int4"]
+    with pytest.raises(SpecError, match=r"^name: must be a word, not 3$"):
+        list(_space({"a": ("int4",)}, name=3).points())
+
+
+def test_a_condition_that_cannot_be_worked_out_for_one_combination_stops():
+    space = _space({"a": ("int4", "int8")}, ["1 / (bits(a) - 8) < 3"])
+    with pytest.raises(SpecError, match=r"^where: '1 / .*': division by zero$"):
+        list(space.points())
+
+
+def test_an_example_of_a_space_too_large_to_look_at():
+    axes = {"clock_mhz": tuple(range(1, 1001)), "w": tuple(range(1000)), "v": tuple(range(1000))}
+    base = {"a": "bf16", "b": "bf16", "accumulate": {"kind": "float", "width": "{w}"}}
+    base["accumulate"]["guard"] = "{v}"
+    # The first million and more combinations are no designs.
+    point = _space(axes, ["w + v < 200 and clock_mhz > 500"], **base).example()
+    assert point.axes["w"] + point.axes["v"] < 200
+    with pytest.raises(SpecError, match=r"^where: leaves no design; widen it$"):
+        _space(axes, ["w > 1000"], **base).example()
 
 
 def test_equal_designs_count_once_and_names_stay_apart():
@@ -141,6 +183,7 @@ def test_long_values_make_names_that_are_names():
     "text",
     [
         *("__import__('os').system('true')", "().__class__", "a.__class__", "open('x')"),
+        *("a = 'int8'", "a; a", "a\nb", "'%0999999999d' % 3 == a", "2 ** 4000000 > 1"),
         *("[x for x in range(9)]", "lambda: 1", "a := 3", "9 ** 9 ** 9 ** 9", "'a' * 10**9", ""),
     ],
 )

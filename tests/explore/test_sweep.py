@@ -3,12 +3,14 @@
 import json
 import re
 from pathlib import Path
+from typing import get_type_hints
 
 import pytest
 
 from minimac.explore import check_simulator, load_sweep
 from minimac.explore.space import distinct
 from minimac.explore.sweep import _KEYS
+from minimac.nn import CLASSIFIERS, WORKLOADS, Classifier
 from minimac.spec import SpecError
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -76,6 +78,27 @@ def test_defaults(write):
             "designs: [x.yaml]\ntechnologies: [sky130, sky130]",
             "technologies: 'sky130' is there twice",
         ),
+        ("designs: [x.yaml]\n1: 2", f"1: unknown key; known are {', '.join(_KEYS)}"),
+        ('designs: ["x\\0"]', "'{folder}/x\\x00': cannot be read: embedded null byte"),
+        ("designs: [x.yaml]\nquality: [error, error]", "quality: 'error' is there twice"),
+        (
+            "designs: [x.yaml]\nworkload: minilm",
+            (
+                "quality: minilm has no labels and so no accuracy; write [error], or use "
+                "workload digits"
+            ),
+        ),
+        (
+            "designs: [x.yaml]\nsimulate: front",
+            (
+                "simulate: there is no front without a quality and a cost, or two costs; add one "
+                "to objectives, or a technology"
+            ),
+        ),
+        (
+            "designs: [x.yaml]\nbase: {a: int8}",
+            "base: is for the designs of spaces, and there are none; write spaces",
+        ),
         (
             "designs: [x.yaml, same.yaml]",
             "designs: two designs have the name 'x'; give one another",
@@ -84,8 +107,14 @@ def test_defaults(write):
 )
 def test_what_is_wrong_is_said(write, text, message):
     path = write(text)
+    message = message.replace("{folder}", str(path.parent))
     with pytest.raises(SpecError, match=f"^{re.escape(f'{path}: {message}')}$"):
         load_sweep(path)
+
+
+def test_workloads_with_labels():
+    kinds = {name: get_type_hints(make)["return"] for name, make in WORKLOADS.items()}
+    assert {name for name, kind in kinds.items() if issubclass(kind, Classifier)} == CLASSIFIERS
 
 
 def test_unknown_technology(write):
@@ -155,7 +184,7 @@ def test_spaces_of_a_file(write):
         (SPACE + "axes: {a: [int8]}", "spaces[0]: b: is missing; this key is required"),
         (
             SPACE + "axes: {'a, b': [int8]}\n  where: ['bits(c) > 3']",
-            "spaces[0]: 'bits(c) > 3': c is not known; known are",
+            "spaces[0]: where: 'bits(c) > 3': c is not known; known are",
         ),
         (
             SPACE + "axes: {'a, b': [int8]}\n  where: ['bits(a) >']",

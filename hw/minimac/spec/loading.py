@@ -86,6 +86,10 @@ def load_yaml(path: Path) -> dict[str, Any]:
         raise SpecError(f"{path}: cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
         raise SpecError(f"{path}: must be UTF-8 text") from None
+    except ValueError as error:  # a path with a null in it
+        if isinstance(error, SpecError):
+            raise
+        raise SpecError(f"{str(path)!r}: cannot be read: {error}") from None
     if not isinstance(tree, dict):
         kinds = {list: "a list", str: "text", type(None): "nothing", bool: "true or false"}
         kind = kinds.get(type(tree), "a number")

@@ -1,6 +1,8 @@
 """Conditions in sweep files: ``bits(a) >= bits(b)``, ``sky130.area_um2 <= 20000``."""
 
+import ast
 import functools
+import operator
 from collections.abc import Mapping
 from typing import Any
 
@@ -23,6 +25,21 @@ def _significand(name: str) -> int:
 def _family(name: str) -> str:
     return type(parse_format(name)).__name__.lower()
 
+
+def _remainder(a: Any, b: Any) -> Any:
+    if isinstance(a, str):  # of texts it is a way of padding, by any length
+        raise TypeError("% is for numbers")
+    return operator.mod(a, b)
+
+
+def _power(a: Any, b: Any) -> Any:
+    if abs(b) > _HIGHEST_POWER:
+        raise ValueError(f"powers go up to {_HIGHEST_POWER}")
+    return operator.pow(a, b)
+
+
+#: Of larger powers each takes long, and there is one for each combination.
+_HIGHEST_POWER = 1024
 
 #: What can be asked of the name of a format.
 FUNCTIONS = {"bits": _bits, "significand": _significand, "family": _family}
@@ -56,13 +73,15 @@ known are a
     """
 
     def __init__(self, text: str) -> None:
-        from simpleeval import EvalWithCompoundTypes, InvalidExpression
+        from simpleeval import DEFAULT_OPERATORS, EvalWithCompoundTypes
 
         self.text = text
-        self._evaluator = EvalWithCompoundTypes(functions=FUNCTIONS)
+        operators = {**DEFAULT_OPERATORS, ast.Mod: _remainder, ast.Pow: _power}
+        self._evaluator = EvalWithCompoundTypes(operators=operators, functions=FUNCTIONS)
         try:
-            self._tree = self._evaluator.parse(text)
-        except (InvalidExpression, SyntaxError, ValueError, MemoryError, RecursionError):
+            # The evaluator's own parser takes assignments and several expressions, and drops them.
+            self._tree = ast.parse(text.strip(), mode="eval").body
+        except (SyntaxError, ValueError, MemoryError, RecursionError):
             raise SpecError(
                 f"{text[:80]!r}: must be a condition, such as 'bits(a) >= bits(b)'"
             ) from None

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minimac.explore.fronts import excess, pairs, sense
-from minimac.explore.space import Point, Space, distinct
+from minimac.explore.space import ConditionError, Distinct, Point, Space, distinct
 from minimac.explore.sweep import Sweep
 from minimac.spec import SpecError
 
@@ -66,12 +66,13 @@ def search(sweep: Sweep, points: Sequence[Point] | None, judge: Judge) -> list[J
     """
     if points is not None and len(points) <= sweep.screen:
         return judge(points)
-    found = judge([Point(design=design, axes={}) for design in sweep.designs])
-    budgets = _shares(sweep.screen - len(found), [space.size for space in sweep.spaces])
+    met = Distinct()
+    named = [met.add(Point(design=design, axes={})) for design in sweep.designs]
+    judged = {id(entry.point): entry for entry in judge(distinct(named))}
+    budgets = _shares(sweep.screen - len(judged), [space.size for space in sweep.spaces])
     for number, (space, budget) in enumerate(zip(sweep.spaces, budgets, strict=True)):
-        found += _evolve(space, budget, sweep, judge, sweep.seed + number)
-    kept = {id(point) for point in distinct(iter([entry.point for entry in found]))}
-    return [entry for entry in found if id(entry.point) in kept]
+        _evolve(space, budget, sweep, judge, sweep.seed + number, met, judged)
+    return list(judged.values())
 
 
 def _shares(budget: int, sizes: Sequence[int]) -> list[int]:
@@ -86,8 +87,19 @@ def _shares(budget: int, sizes: Sequence[int]) -> list[int]:
     return [shares[n] for n in range(len(sizes))]
 
 
-def _evolve(space: Space, budget: int, sweep: Sweep, judge: Judge, seed: int) -> list[Judged]:
-    """Search one space by NSGA-II over mixed variables (pymoo), a generation at a time."""
+def _evolve(
+    space: Space,
+    budget: int,
+    sweep: Sweep,
+    judge: Judge,
+    seed: int,
+    met: Distinct,
+    judged: dict[int, Judged],
+) -> None:
+    """Search one space by NSGA-II over mixed variables (pymoo), a generation at a time.
+
+    Adds to ``judged``, by the identity of the points that ``met`` holds.
+    """
     from pymoo.algorithms.moo.nsga2 import RankAndCrowdingSurvival
     from pymoo.core.mixed import MixedVariableGA
     from pymoo.core.problem import Problem
@@ -107,9 +119,9 @@ def _evolve(space: Space, budget: int, sweep: Sweep, judge: Judge, seed: int) ->
     )
     algorithm.setup(problem, seed=seed, verbose=False)
     known: dict[tuple[int, ...], Judged | None] = {}
-    found: list[Judged] = []
+    most = len(judged) + budget
     idle = 0
-    while len(found) < budget and idle < _IDLE_GENERATIONS:
+    while len(judged) < most and idle < _IDLE_GENERATIONS:
         population = algorithm.ask()
         chosen = [
             tuple(int(individual.X[axis]) for axis in space.axes) for individual in population
@@ -121,14 +133,16 @@ def _evolve(space: Space, budget: int, sweep: Sweep, judge: Judge, seed: int) ->
             known[indices] = None
             try:
                 point = space.at(indices)
+            except ConditionError:
+                raise
             except SpecError:
                 continue
             if point:
-                fresh[indices] = point
-        taken = dict(itertools.islice(fresh.items(), budget - len(found)))
-        for indices, entry in zip(taken, judge(list(taken.values())), strict=True):
-            known[indices] = entry
-            found.append(entry)
+                fresh[indices] = met.add(point)
+        unjudged = {id(point): point for point in fresh.values() if id(point) not in judged}
+        taken = list(itertools.islice(unjudged.values(), most - len(judged)))
+        judged |= {id(entry.point): entry for entry in judge(taken)}
+        known |= {indices: judged.get(id(point)) for indices, point in fresh.items()}
         idle = 0 if taken else idle + 1
         scores = [_score(known[indices], objectives) for indices in chosen]
         static = StaticProblem(
@@ -138,7 +152,6 @@ def _evolve(space: Space, budget: int, sweep: Sweep, judge: Judge, seed: int) ->
         )
         algorithm.evaluator.eval(static, population)
         algorithm.tell(infills=population)
-    return found
 
 
 def _score(entry: Judged | None, objectives: Sequence[str]) -> tuple[list[float], float]:

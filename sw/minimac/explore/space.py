@@ -1,23 +1,32 @@
 """Spaces of designs: axes over the fields of a design, and which combinations count."""
 
 import functools
+import graphlib
 import itertools
 import json
 import math
+import random
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from minimac.explore.expressions import Condition
-from minimac.spec import Design, SpecError, load_design
+from minimac.spec import Design, SpecError, load_design, parse_format
 from minimac.spec.errors import nearest
 
-__all__ = ["Point", "Space", "axis_values", "distinct"]
+__all__ = ["ConditionError", "Distinct", "Point", "Space", "axis_values", "distinct"]
 
 _PLACE = re.compile(r"\{(\w+)\}")
 _LONGEST_NAME = 64
 _MOST_VALUES = 10_000
+
+#: Combinations that are looked at to find one that is a design.
+_LOOKED_AT = 4000
+
+
+class ConditionError(SpecError):
+    """A condition that cannot be worked out for some combination."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +63,8 @@ class Space:
     Raises
     ------
     SpecError
-        If an axis is neither a field nor in use.
+        If an axis is neither a field nor in use, sets a field that another sets, or has a value
+        that cannot be one.
 
     Examples
     --------
@@ -72,9 +82,13 @@ class Space:
     where: tuple[Condition, ...] = ()
 
     def __post_init__(self) -> None:
-        used = set(_PLACE.findall(json.dumps([self.base, [*self.axes.values()]])))
+        used = _words([self.base, *self.axes.values()])
+        set_before: set[str] = set()
         for axis in self.axes:
             for field in _fields(axis):
+                if field in set_before:
+                    raise SpecError(f"axes.{axis[:60]}: {field} is set twice; leave one out")
+                set_before.add(field)
                 if field.split(".")[0] not in _KEYS and field not in used:
                     hint = nearest(field, [*_KEYS, *used])
                     raise SpecError(
@@ -83,6 +97,14 @@ class Space:
                     )
         if unknown := used - set(self.axes):
             raise SpecError(f"{{{min(unknown)}}}: there is no such axis; write it below axes")
+        try:
+            graphlib.TopologicalSorter({axis: _words(v) for axis, v in self.axes.items()}).prepare()
+        except graphlib.CycleError as error:
+            raise SpecError(f"axes.{error.args[1][0]}: has itself in braces") from None
+        for axis, values in self.axes.items():
+            for value in values:
+                for field, own in _spread(axis, value):
+                    _check_format(axis, field, own)
 
     @property
     def size(self) -> int:
@@ -103,17 +125,18 @@ class Space:
         words = {axis: value for axis, value in chosen.items() if axis.isidentifier()}
         tree: dict[str, Any] = _filled(self.base, words)
         for axis, value in chosen.items():
-            fields = _fields(axis)
-            if fields == [axis] and axis.split(".")[0] not in _KEYS:
-                continue
-            spread = isinstance(value, list) and len(fields) > 1
-            for field, own in zip(fields, value if spread else [value] * len(fields), strict=True):
-                _put(tree, field, _filled(own, words))
-        if not all(condition({**tree, **words}) for condition in self.where):
-            return None
+            if axis.split(".")[0] in _KEYS or "," in axis:
+                for field, own in _spread(axis, value):
+                    _put(tree, field, _filled(own, words))
+        try:
+            if not all(condition({**tree, **words}) for condition in self.where):
+                return None
+        except SpecError as error:
+            raise ConditionError(f"where: {error}") from None
         axes = {axis: _said(_filled(value, words)) for axis, value in chosen.items()}
         given = tree.pop("name", None)
-        name = _plain(given) if isinstance(given, str) else _name(axes, self.axes)
+        name = _name(axes, self.axes) if given is None else given
+        name = _plain(name) if isinstance(name, str) else name
         return Point(design=load_design({"name": name, **tree}), axes=axes)
 
     def points(self) -> Iterator[Point]:
@@ -122,13 +145,35 @@ class Space:
         Raises
         ------
         SpecError
-            If none is, with the reason of the first.
+            If none is, with the reason of the first; or if a condition cannot be worked out.
         """
+        yield from self._at_each(
+            itertools.product(*(range(len(values)) for values in self.axes.values()))
+        )
+
+    def example(self) -> Point:
+        """Return a point that counts and is a design.
+
+        Raises
+        ------
+        SpecError
+            As :meth:`points`; of a space that is too large to be looked at as a whole, if none is
+            among many that are drawn at random.
+        """
+        if self.size <= _LOOKED_AT:
+            return next(self.points())
+        drawn = random.Random(0)
+        sizes = [len(values) for values in self.axes.values()]
+        return next(self._at_each(tuple(map(drawn.randrange, sizes)) for _ in range(_LOOKED_AT)))
+
+    def _at_each(self, all_indices: Iterable[tuple[int, ...]]) -> Iterator[Point]:
         refused: SpecError | None = None
         none = True
-        for indices in itertools.product(*(range(len(values)) for values in self.axes.values())):
+        for indices in all_indices:
             try:
                 point = self.at(indices)
+            except ConditionError:
+                raise
             except SpecError as error:
                 refused = refused or error
                 continue
@@ -146,6 +191,10 @@ _KEYS = frozenset(
     technology clock_mhz normalizer interface reset clock_enable
     """.split()
 )
+
+
+#: Fields that are names of formats.
+_FORMATS = ("a", "b", "out")
 
 
 def axis_values(axis: str, given: Any) -> tuple[Any, ...]:
@@ -172,6 +221,7 @@ def axis_values(axis: str, given: Any) -> tuple[Any, ...]:
         or not given.keys() >= {"from", "to"}
         or len(given) > 3
         or not all(isinstance(x, int | float) and not isinstance(x, bool) for x in numbers)
+        or not all(-1e300 < x < 1e300 for x in numbers)
     ):
         raise SpecError(
             f"axes.{axis[:60]}: must be a list of values, or a range {{from, to, step}} or "
@@ -186,33 +236,75 @@ def axis_values(axis: str, given: Any) -> tuple[Any, ...]:
     values = [low]
     while len(values) <= _MOST_VALUES:
         following = low + len(values) * step if factor is None else values[-1] * factor
+        if isinstance(following, float):
+            following = float(f"{following:.12g}")  # 0.1 + 2 * 0.1 is 0.3
         if following > high:
             return tuple(values)
         values.append(following)
     raise SpecError(f"axes.{axis[:60]}: has more than {_MOST_VALUES} values; widen the step")
 
 
-def distinct(points: Iterator[Point]) -> list[Point]:
-    """Return points without those equal to earlier ones, and each with a name of its own."""
-    found: dict[str, Point] = {}
-    names: set[str] = set()
-    for point in points:
+class Distinct:
+    """Points that were met so far: no two of equal designs, and each with a name of its own."""
+
+    def __init__(self) -> None:
+        self._found: dict[str, Point] = {}
+        self._names: set[str] = set()
+
+    def add(self, point: Point) -> Point:
+        """Return a point, under another name if its own is taken, or the earlier equal one."""
         tree = point.design.as_dict()
         name = tree.pop("name")
         key = json.dumps(tree, sort_keys=True)
-        if key in found:
-            continue
-        if name in names:
-            name = f"{name[: _LONGEST_NAME - 9]}_{point.design.digest[:8]}"
-            point = Point(design=load_design({"name": name, **tree}), axes=point.axes)
-        names.add(name)
-        found[key] = point
-    return list(found.values())
+        if key not in self._found:
+            if name in self._names:
+                name = f"{name[: _LONGEST_NAME - 9]}_{point.design.digest[:8]}"
+                point = Point(design=load_design({"name": name, **tree}), axes=point.axes)
+            self._names.add(name)
+            self._found[key] = point
+        return self._found[key]
+
+
+def distinct(points: Iterable[Point]) -> list[Point]:
+    """Return points without those equal to earlier ones, and each with a name of its own."""
+    known = Distinct()
+    return list({id(point): point for point in map(known.add, points)}.values())
 
 
 @functools.cache
 def _fields(axis: str) -> list[str]:
     return [field.strip() for field in axis.split(",")]
+
+
+def _spread(axis: str, value: Any) -> list[tuple[str, Any]]:
+    """Return the fields that an axis sets, each with its part of a value."""
+    fields = _fields(axis)
+    own = value if isinstance(value, list) and len(fields) > 1 else [value] * len(fields)
+    if len(own) != len(fields):
+        raise SpecError(
+            f"axes.{axis[:60]}: must have one value for all of {', '.join(fields)[:60]} or a list "
+            f"of {len(fields)}, not of {len(own)}"
+        )
+    return list(zip(fields, own, strict=True))
+
+
+def _check_format(axis: str, field: str, value: Any) -> None:
+    """Refuse what is no format: the search for designs would leave it out without a word."""
+    if field not in _FORMATS or value is None or _words(value):
+        return
+    try:
+        parse_format(value)
+    except SpecError as error:
+        raise SpecError(f"axes.{axis[:60]}: {error}") from None
+
+
+def _words(value: Any) -> set[str]:
+    """Return the words in braces that a value has in it."""
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, list | tuple):
+        return set().union(*map(_words, value))
+    return set(_PLACE.findall(value)) if isinstance(value, str) else set()
 
 
 def _filled(value: Any, words: Mapping[str, Any]) -> Any:
@@ -259,14 +351,15 @@ def _name(axes: Mapping[str, Any], choices: Mapping[str, Sequence[Any]]) -> str:
     Words in braces are left out where a text that has them is there.
     """
     told = {word for axis in choices for v in choices[axis] for word in _PLACE.findall(str(v))}
+    untold = [axis for axis in axes if axis not in told]
+    differ = [axis for axis in untold if len(choices[axis]) > 1 or _words(choices[axis])]
     parts = []
-    for axis, value in axes.items():
-        if axis in told or (len(choices[axis]) < 2 and not _PLACE.search(str(choices[axis]))):
-            continue
+    for axis in differ or untold:
+        value = axes[axis]
         text = _plain(str(value))
         minus = str(value).startswith("-") * "m"
         parts.append(text if text[:1].isalpha() else f"{re.split(r'[ .,]', axis)[-1]}{minus}{text}")
-    name = "_".join(parts) or "design"
+    name = "_".join(parts) or "base"
     if len(name) <= _LONGEST_NAME:
         return name
     import hashlib

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from minimac.explore.columns import FACTS, METRICS, QUALITIES
 from minimac.explore.expressions import Condition
+from minimac.explore.fronts import pairs
 from minimac.explore.space import Point, Space, axis_values
 from minimac.spec import Design, SpecError, load_design
 from minimac.spec.errors import nearest
@@ -183,6 +184,8 @@ def _build(tree: dict[str, Any], name: str, folder: Path) -> Sweep:
     spaces = tuple(_space(n, space, shared, folder) for n, space in enumerate(fields.pop("spaces")))
     if not designs and not spaces:
         raise SpecError("designs: is missing; name design files here, or axes below spaces")
+    if shared and not spaces:
+        raise SpecError("base: is for the designs of spaces, and there are none; write spaces")
     sweep = Sweep(name=name, designs=designs, spaces=spaces, **fields)
     _check_objectives(sweep)
     _check_size(sweep)
@@ -212,7 +215,7 @@ def _space(number: int, given: Any, shared: dict[str, Any], folder: Path) -> Spa
             axes={str(axis): axis_values(str(axis), values) for axis, values in axes.items()},
             where=tuple(_condition("where", text) for text in conditions),
         )
-        plan(next(space.points()).design)
+        plan(space.example().design)
     except SpecError as error:
         raise SpecError(f"{where}: {error}") from None
     return space
@@ -258,6 +261,17 @@ def _check_objectives(sweep: Sweep) -> None:
                 f"objectives: must be among {', '.join(known)}, not {key[:60]!r}"
                 + nearest(key, known)
             )
+    asked = {
+        "objectives": sweep.objectives,
+        "front_technologies": sweep.front_technologies,
+        "simulate": sweep.simulate == "front",
+    }
+    qualities, costs = sweep.known_objectives
+    if not pairs([*qualities, *costs]) and (keys := [key for key, value in asked.items() if value]):
+        raise SpecError(
+            f"{keys[0]}: there is no front without a quality and a cost, or two costs; add one "
+            "to objectives, or a technology"
+        )
     names: dict[str, Any] = {key: 1.0 for key in known if "." not in key}
     for key in known:
         technology, dot, metric = key.rpartition(".")
@@ -344,7 +358,7 @@ def _checked(tree: dict[str, Any]) -> dict[str, Any]:
     except ValidationError as error:
         raise SpecError(_explain(error)) from None
     from minimac.bench import SIMULATORS
-    from minimac.nn import WORKLOADS  # both import NumPy
+    from minimac.nn import CLASSIFIERS, WORKLOADS  # both import NumPy
 
     _check_word("scales", fields["scales"], ["tensor", "vector"])
     _check_word("simulate", fields["simulate"], ["all", "front", "none"])
@@ -352,6 +366,13 @@ def _checked(tree: dict[str, Any]) -> dict[str, Any]:
     _check_word("workload", fields["workload"], WORKLOADS)
     for word in fields["quality"]:
         _check_word("quality", word, [step for step, *_ in QUALITIES.values()])
+    if "accuracy" in fields["quality"] and fields["workload"] not in CLASSIFIERS:
+        raise SpecError(
+            f"quality: {fields['workload']} has no labels and so no accuracy; write [error], or "
+            f"use workload {' or '.join(sorted(CLASSIFIERS))}"
+        )
+    for key in ("quality", "objectives", "limits"):
+        _check_repeated(key, fields[key])
     for key in ("technologies", "front_technologies"):
         _check_technologies(key, fields[key])
     both = _first_repeated([*fields["technologies"], *fields["front_technologies"]])
@@ -377,9 +398,13 @@ def _check_technologies(key: str, names: list[str]) -> None:
             raise SpecError(
                 f"{key}: must be among {', '.join(known)}, not {name!r}" + nearest(name, known)
             )
+    _check_repeated(key, names)
+
+
+def _check_repeated(key: str, names: list[str]) -> None:
     repeated = _first_repeated(names)
     if repeated is not None:
-        raise SpecError(f"{key}: {repeated!r} is there twice")
+        raise SpecError(f"{key}: {repeated[:80]!r} is there twice")
 
 
 def _first_repeated(names: Any) -> str | None:
@@ -396,7 +421,7 @@ def _explain(error: Any) -> str:
     # An unknown key first: a misspelt key is also a missing one.
     first = next((e for e in found if e["type"] == "extra_forbidden"), found[0])
     key = str(first["loc"][0])
-    if first["type"] == "extra_forbidden":
+    if key not in _KEYS:
         hint = nearest(key, _KEYS) or f"; known are {', '.join(_KEYS)}"
         return f"{key[:60]}: unknown key{hint}"
     return f"{key}: must be {_KEYS[key]}, not {_short(first['input'])}"

@@ -1,6 +1,6 @@
 """Networks on an arithmetic: data, quantisation, accuracy, errors, the operands hardware sees."""
 
-from minimac.nn.catalogue import WORKLOADS, workload_named
+from minimac.nn.catalogue import CLASSIFIERS, WORKLOADS, workload_named
 from minimac.nn.classifiers import Classifier, Layer, digits
 from minimac.nn.quality import error
 from minimac.nn.quantisation import (
@@ -15,6 +15,7 @@ from minimac.nn.transformer import minilm
 from minimac.nn.workload import TensorPair, Workload
 
 __all__ = [
+    "CLASSIFIERS",
     "WORKLOADS",
     "Classifier",
     "Layer",

@@ -8,10 +8,13 @@ from minimac.nn.workload import Workload
 from minimac.spec import SpecError
 from minimac.spec.errors import nearest
 
-__all__ = ["WORKLOADS", "workload_named"]
+__all__ = ["CLASSIFIERS", "WORKLOADS", "workload_named"]
 
 #: Workloads by name: what makes each of them.
 WORKLOADS: dict[str, Callable[[], Workload]] = {"digits": digits, "minilm": minilm}
+
+#: Those that have labels, and so an accuracy.
+CLASSIFIERS = frozenset({"digits"})
 
 
 def workload_named(name: str) -> Workload:

@@ -89,6 +89,10 @@ def test_why_a_design_is_on_a_front_or_not(results):
     results.designs[0].steps["limits"] = StepResult(ok=True, seconds=0.0, result=broken)
     assert explain(results, "good")[1] == "on no front, since it breaks sky130.area_um2 <= 500"
     assert "on the front with" in explain(results, "worse")[1]
+    results.designs[0].steps["limits"] = StepResult(ok=False, seconds=0.0, reason="damaged")
+    assert explain(results, "good")[1] == "limits failed: damaged"
+    results.objectives[1:] = []
+    assert explain(results, "worse")[1].startswith("on no front: the sweep has no two objectives")
     with pytest.raises(SpecError, match=r"^explain: there is no design 'god' in tiny; did you"):
         explain(results, "god")
 

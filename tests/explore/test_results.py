@@ -50,7 +50,9 @@ def test_no_results(tmp_path):
 )
 def test_a_file_that_is_something_else(tmp_path, text, where):
     (tmp_path / "results.json").write_text(text)
-    with pytest.raises(SpecError, match=f"results.json: {where}: not what minimac explore writes"):
+    with pytest.raises(
+        SpecError, match=f"results.json: {where}: not what this version of minimac explore"
+    ):
         load_results(tmp_path)
 
 

@@ -45,7 +45,10 @@ def explain(results: Results, name: str) -> list[str]:
     among = competing(results)
     titles = {column.key: column for column in columns(results)}
     own = dict(next(values for other, values in among if other is design))
-    for pair in pairs(results.objectives):
+    compared = pairs(results.objectives)
+    if not compared:
+        said.append("on no front: the sweep has no two objectives that one could be drawn over")
+    for pair in compared:
         if own.get(pair.merit) is None or own.get(pair.cost) is None:
             said.append(f"{pair.merit} and {pair.cost}: unknown, so it is on no front of theirs")
             continue

@@ -208,6 +208,4 @@ def _number(value: Any) -> float:
 def competing(results: Results) -> list[tuple[DesignResult, dict[str, Any]]]:
     """Return the designs that may be on a front, with their values: those within all limits."""
     shown = columns(results)
-    return [
-        (design, row(design, shown)) for design in results.designs if "limits" not in design.steps
-    ]
+    return [(design, row(design, shown)) for design in results.designs if not broken(design)]

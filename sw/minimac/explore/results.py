@@ -83,7 +83,7 @@ class Results:
 
     Parameters
     ----------
-    version : {1}
+    version : {2}
         Of this structure.
     sweep : str
         Name of the sweep.
@@ -125,7 +125,7 @@ def _adapter() -> Any:
     return TypeAdapter(Results)
 
 
-def load_results(folder: Path) -> Results:
+def load_results(folder: Path | str) -> Results:
     """Read the results of a sweep from the folder that it wrote to.
 
     Raises
@@ -135,7 +135,7 @@ def load_results(folder: Path) -> Results:
     """
     from pydantic import ValidationError
 
-    path = folder / "results.json"
+    path = Path(folder) / "results.json"
     try:
         results: Results = _adapter().validate_json(path.read_bytes(), strict=True)
     except FileNotFoundError:
@@ -146,7 +146,10 @@ def load_results(folder: Path) -> Results:
         first = error.errors(include_url=False)[0]
         where = ".".join(str(part) for part in first["loc"]) or "top level"
         said = str(first["msg"]).split("\n")[0]
-        raise SpecError(f"{path}: {where[:120]}: not what minimac explore writes: {said}") from None
+        raise SpecError(
+            f"{path}: {where[:120]}: not what this version of minimac explore writes ({said}); run "
+            "the sweep again"
+        ) from None
     return results
 
 

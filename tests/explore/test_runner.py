@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -97,6 +98,17 @@ def test_output_that_is_a_file(sweep, quick, tmp_path):
     message = f"{path}: must be a folder to write into, not a file"
     with pytest.raises(SpecError, match=f"^{re.escape(message)}$"):
         run(sweep, path, jobs=0)
+
+
+def test_a_folder_may_be_text(sweep, quick, tmp_path):
+    assert run(sweep, str(tmp_path), jobs=0) == load_results(str(tmp_path))
+
+
+def test_scales_are_those_of_the_sweep_in_all_that_is_judged(sweep, quick, tmp_path, monkeypatch):
+    seen = []
+    monkeypatch.setattr("minimac.nn.accuracy", lambda *_, scales: seen.append(scales) or 0.5)
+    run(replace(sweep, scales="vector"), tmp_path, jobs=0)
+    assert seen == ["vector", "vector"]
 
 
 def test_wrong_jobs(sweep, tmp_path):

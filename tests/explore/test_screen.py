@@ -1,6 +1,7 @@
 """Tests of :mod:`minimac.explore.screen` and of sweeps that judge before they measure."""
 
 import csv
+import json
 from types import SimpleNamespace
 
 import numpy as np
@@ -79,6 +80,18 @@ def test_a_search_finds_most_of_the_front_and_the_same_each_time():
     assert np.mean(reached) > np.mean(by_chance)
 
 
+def test_a_search_keeps_designs_of_equal_names_apart():
+    axes = {**SPACE.axes, "w": (24, 25, 26, 27), "g": (0, 1)}
+    one, other = (Space(base={**SPACE.base, "out": out}, axes=axes) for out in ("fp32", "bf16"))
+    judged = search(_sweep(screen=40, spaces=(one, other)), None, _judge)
+    points = [entry.point for entry in judged]
+    assert {point.design.out.name for point in points} == {"fp32", "bf16"}
+    assert len({point.design.name for point in points}) == len(points) == 40
+    # And those that are equal are judged once.
+    again = search(_sweep(screen=40, spaces=(one, one)), None, _judge)
+    assert len({json.dumps(e.point.axes) for e in again}) == len(again)
+
+
 def test_those_on_the_front_are_chosen_first_and_those_that_break_limits_never():
     sweep = _sweep()
     judged = _judge(enumerable(sweep))
@@ -100,13 +113,15 @@ def predicted(quick, monkeypatch):
     def predict(design, technology):
         quick.append(f"predict {design.name}")
         figure = SimpleNamespace(value=area(design), error=0.1, error_90=0.2)
-        return SimpleNamespace(figures={"area_um2": figure}, clock_mhz=40.0, outside=())
+        delay = SimpleNamespace(value=1e4, error=0.1, error_90=0.2)
+        figures = {"area_um2": figure, "delay_ps": delay}
+        return SimpleNamespace(figures=figures, clock_mhz=40.0, outside=())
 
     def measure(design, technology, operands=None):
         quick.append(f"measure {design.name} {technology}")
         return SimpleNamespace(as_dict=lambda: {"area_um2": area(design), "luts": 3})
 
-    def accuracy(design, workload):
+    def accuracy(design, workload, scales):
         return design.accumulate.width / 100
 
     monkeypatch.setattr("minimac.cost.predict", predict)
@@ -151,6 +166,10 @@ def test_limits_are_kept(predicted, tmp_path):
     measured = [design for design in results.designs if "cost:sky130" in design.steps]
     # A prediction may be off: what would keep a limit if it were by as much is measured.
     assert all(design.found("cost:sky130")["area_um2"] <= 200 / 0.9 for design in measured)
+    # So it is where more is better: of a clock, the error of the delay counts.
+    fast = (Condition("sky130.fmax_mhz >= 104"),)
+    results = run(_sweep(measure=8, screen=60, limits=fast), tmp_path / "fast", jobs=0)
+    assert any("cost:sky130" in design.steps for design in results.designs)
     none = _sweep(measure=8, screen=60, limits=(Condition("sky130.area_um2 <= 1"),))
     with pytest.raises(SpecError, match=r"^limits: no design of large is predicted to keep them$"):
         run(none, tmp_path / "none", jobs=0)

@@ -12,6 +12,7 @@ from minimac.spec import BlockFormat, parse_format
 __all__ = [
     "FACTS",
     "METRICS",
+    "OF_ALL",
     "QUALITIES",
     "WORDS",
     "Column",
@@ -111,8 +112,8 @@ METRICS = {
 #: What a design says of itself: title, unit, which is better, decimals.
 FACTS = {"bits_per_value": ("operands", "bit", "less", 2)}
 
-# Metrics that are those of all lanes, or elements, by those of one.
-_OF_ALL = {"area_um2_per_mac": "area_um2", "luts_per_mac": "luts"}
+#: Metrics that are those of all lanes, or elements, by those of one.
+OF_ALL = {"area_um2_per_mac": "area_um2", "luts_per_mac": "luts"}
 
 
 def better_of(key: str) -> str:
@@ -190,7 +191,7 @@ def _cost(design: DesignResult, technology: str) -> dict[str, Any]:
     lanes = _lanes(design)
     shares = {
         key: found[whole] / lanes
-        for key, whole in _OF_ALL.items()
+        for key, whole in OF_ALL.items()
         if lanes > 1 and _number(found.get(whole)) is not None
     }
     return {**found, **shares}

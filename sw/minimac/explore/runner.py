@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from minimac.cost import Cache
-from minimac.explore.columns import QUALITIES, columns, row
-from minimac.explore.fronts import on_fronts
+from minimac.explore.columns import OF_ALL, QUALITIES, broken, columns, row
+from minimac.explore.fronts import on_fronts, sense
 from minimac.explore.results import DesignResult, Journal, Results, StepResult
 from minimac.explore.screen import Judged, choose, enumerable, search
 from minimac.explore.space import Point
@@ -38,7 +38,7 @@ _SHOWN = 1000
 
 def run(
     sweep: Sweep,
-    out_dir: Path,
+    out_dir: Path | str,
     jobs: int = 2,
     watch: Watch | None = None,
     scheduler: str | None = None,
@@ -55,7 +55,7 @@ def run(
     Parameters
     ----------
     sweep : Sweep
-    out_dir : Path
+    out_dir : Path or str
         Gets ``results.jsonl``, ``results.json``, ``screened.csv`` where designs were judged by
         prediction, and a folder with files and logs for each measured design.
     jobs : int
@@ -77,8 +77,7 @@ def run(
     if sweep.simulate != "none":
         check_simulator(sweep.simulator)
     with workers(jobs, scheduler) as hands:
-        make_folder(out_dir)
-        return _Run(sweep, out_dir, hands, watch).results()
+        return _Run(sweep, make_folder(Path(out_dir)), hands, watch).results()
 
 
 class _Run:
@@ -109,7 +108,12 @@ class _Run:
             objectives = [key for keys in sweep.known_objectives for key in keys]
             chosen = choose(judged, objectives, sweep.measure)
             if not chosen:
-                raise SpecError(f"limits: no design of {sweep.name} is predicted to keep them")
+                raise SpecError(
+                    f"limits: no design of {sweep.name} is predicted to keep them"
+                    if any(entry.broken for entry in judged)
+                    else f"objectives: nothing of {', '.join(objectives)} is predicted of any "
+                    f"design of {sweep.name}; have other objectives, or raise measure"
+                )
             self._write_screened(judged)
             points = [judged[n].point for n in chosen]
             measured = set(chosen)
@@ -188,9 +192,7 @@ class _Run:
         shown = columns(results)
         measured = {point.design.name: point for point in points}
         among = [
-            design
-            for design in results.designs
-            if design.name in measured and "limits" not in design.steps
+            design for design in results.designs if design.name in measured and not broken(design)
         ]
         front = on_fronts([row(design, shown) for design in among], results.objectives)
         self._do([measured[d.name] for d, on in zip(among, front, strict=True) if on], names)
@@ -286,9 +288,9 @@ class _Run:
         for design in results.designs:
             self._fill_design(design)
             shown = columns(replace(results, designs=[design]))
-            broken = self._broken(design, row(design, shown))
-            if broken:
-                result = {"broken": list(broken)}
+            limits = self._broken(design, row(design, shown))
+            if limits:
+                result = {"broken": list(limits)}
                 design.steps["limits"] = StepResult(ok=True, seconds=0.0, result=result)
 
     def _fill_design(self, design: DesignResult) -> None:
@@ -314,18 +316,19 @@ class _Run:
                 names[key] = value
                 continue
             errors = design.found(f"predict:{technology}").get("errors", {}) if lenient else {}
-            if value is not None and metric in errors:
-                value *= 1 - errors[metric]
+            error = errors.get(OF_ALL.get(metric, metric))
+            if value is not None and error is not None:
+                value *= (1 - error) ** sense(key)
             names.setdefault(technology, {})[metric] = value
-        broken = []
+        found = []
         for limit in self._sweep.limits:
             try:
                 kept = limit(names)
             except SpecError:
                 continue  # of a figure that there is none of
             if not kept:
-                broken.append(limit.text)
-        return tuple(broken)
+                found.append(limit.text)
+        return tuple(found)
 
     def _write_screened(self, judged: Iterable[Judged]) -> None:
         """Write a table of all that was judged by prediction."""
@@ -345,8 +348,7 @@ class _Run:
         for entry in judged:
             own = [entry.point.axes.get(axis) for axis in axes]
             figures = [entry.values.get(key) for key in keys]
-            broken = "; ".join(entry.broken)
-            writer.writerow([entry.point.design.name, *own, *figures, broken])
+            writer.writerow([entry.point.design.name, *own, *figures, "; ".join(entry.broken)])
         write_whole(self._out_dir / "screened.csv", text.getvalue())
 
 

@@ -148,7 +148,7 @@ def _found(step: Step, folder: Path) -> tuple[dict[str, Any], dict[str, str | No
 
     workload = workload_named(step.workload)
     if verb == "accuracy":
-        found: dict[str, Any] = {"accuracy": accuracy(design, workload)}
+        found: dict[str, Any] = {"accuracy": accuracy(design, workload, scales=step.scales)}
         if isinstance(workload, Classifier):
             found["float_accuracy"] = workload.float_accuracy
             found["samples"] = len(workload.labels)
@@ -189,6 +189,7 @@ def _predicted(design: Design, technology: str) -> dict[str, Any]:
     errors = {name: float(f"{estimate.error:.3g}") for name, estimate in found.figures.items()}
     if "delay_ps" in values:
         values["fmax_mhz"] = float(f"{1e6 / values['delay_ps']:.6g}")
+        errors["fmax_mhz"] = errors["delay_ps"]
     return {**values, "clock_mhz": found.clock_mhz, "errors": errors, "outside": found.outside}
 
 

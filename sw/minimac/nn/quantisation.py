@@ -326,7 +326,9 @@ def _layer_inputs(layers: Sequence[QuantisedLayer], samples: Floats) -> list[Flo
     return values
 
 
-def accuracy(design: Design, workload: Workload | None = None) -> float:
+def accuracy(
+    design: Design, workload: Workload | None = None, *, scales: Scales = "tensor"
+) -> float:
     """Return the share of the test set that a network on this design gets right, 0 to 1.
 
     Every product and sum is that of the bit-exact model, and so of the verified circuit.
@@ -336,6 +338,8 @@ def accuracy(design: Design, workload: Workload | None = None) -> float:
     design : Design
     workload : Classifier, optional
         The handwritten digits by default.
+    scales : {"tensor", "vector"}
+        As for :func:`quantise_layer`.
 
     Raises
     ------
@@ -348,7 +352,7 @@ def accuracy(design: Design, workload: Workload | None = None) -> float:
             f"workload: {workload.name} has no labels and so no accuracy; use a classifier such as "
             "digits, or minimac.nn.error"
         )
-    scores = _layer_inputs(quantise(design, workload), workload.inputs)[-1]
+    scores = _layer_inputs(quantise(design, workload, scales=scales), workload.inputs)[-1]
     return float(np.mean(scores.argmax(axis=-1) == workload.labels))
 
 

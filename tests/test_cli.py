@@ -1123,7 +1123,7 @@ def test_explore_and_report(capsys, monkeypatch, measured):
     assert main(["explore", "s.yaml", "-o", "out"]) == 0
     out, err = capsys.readouterr()
     assert "int8 x int8 -> bf16, exact" in out
-    assert "4/4  int8 cost:sky130" in err
+    assert "4/4  int8 simulate" in err
     assert main(["report", "out"]) == 0
     written = capsys.readouterr().out.splitlines()
     assert written[:3] == ["out/report.html", "out/results.csv", "out/results.parquet"]
@@ -1132,6 +1132,8 @@ def test_explore_and_report(capsys, monkeypatch, measured):
         raise ValueError("no")
 
     monkeypatch.setattr("minimac.bench.simulate", fail)
+    # Results of the same seed are there already.
+    Path("s.yaml").write_text(f"designs: [{INT8}]\ntechnologies: [sky130]\nseed: 1\n")
     assert main(["explore", "s.yaml", "-o", "again"]) == 1
     assert "failed  int8 simulate: ValueError: no" in capsys.readouterr().out
 

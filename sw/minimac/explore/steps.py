@@ -235,7 +235,8 @@ def code_digest() -> str:
     """Hash of all code that the results of steps follow from."""
     import minimac
 
-    roots = [Path(root) for root in minimac.__path__]
+    # Of files that are there twice, those that are imported: the first ones.
+    roots = [Path(root) for root in reversed(list(minimac.__path__))]
     files = {
         f"{package}/{path.relative_to(root / package)}": path
         for root in roots

@@ -3,10 +3,11 @@
 import json
 import re
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
-from minimac.explore import load_results, run
+from minimac.explore import Sweep, load_results, run
 from minimac.spec import SpecError
 
 STEPS = ["generate", "accuracy", "cost:sky130", "cost:ecp5", "simulate"]
@@ -114,3 +115,21 @@ def test_scales_are_those_of_the_sweep_in_all_that_is_judged(sweep, quick, tmp_p
 def test_wrong_jobs(sweep, tmp_path):
     with pytest.raises(ValueError, match=r"^jobs must be at least 0, not -1$"):
         run(sweep, tmp_path, jobs=-1)
+
+
+def test_fpgas_without_multiplier_blocks(quick, monkeypatch, tmp_path, make_design):
+    asked = []
+
+    def measure(design, technology, operands=None, dsp=None):
+        asked.append((technology, dsp))
+        return SimpleNamespace(as_dict=lambda: {"luts": 3})
+
+    monkeypatch.setattr("minimac.cost.measure", measure)
+    sweep = Sweep(
+        name="tiny", designs=(make_design("one"),), technologies=("sky130", "ecp5"), dsp=False
+    )
+    results = run(sweep, tmp_path, jobs=0)
+    assert asked == [("sky130", None), ("ecp5", False)]
+    assert results.conditions["dsp"] is False
+    run(replace(sweep, dsp=True), tmp_path, jobs=0)
+    assert asked[2:] == [("ecp5", True)]

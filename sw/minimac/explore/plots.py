@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["is_wide", "write_plots"]
 
 _LABELLED = 12  # points; more names than that hide each other
+_NAMED = 24  # of many points, those on a front
 _INK, _FAINT, _ACCENT = "#1c1f24", "#8b929c", "#0b6e75"
 
 
@@ -62,6 +63,7 @@ def is_wide(values: Any) -> bool:
 def _draw(results: Results, table: "pd.DataFrame", comparison: Comparison) -> Any:
     import numpy as np
     from matplotlib.figure import Figure
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
     x, y = (
         table[column.key].to_numpy(dtype=float, na_value=np.nan)
@@ -94,15 +96,20 @@ def _draw(results: Results, table: "pd.DataFrame", comparison: Comparison) -> An
             scale = "symlog" if np.nanmin(values) == 0 else "log"
             more = {"linthresh": least, "linscale": 0.5} if scale == "symlog" else {}
             (axes.set_xscale if axis is axes.xaxis else axes.set_yscale)(scale, **more)
+            if scale == "log":
+                axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+            axis.set_minor_formatter(NullFormatter())
         where = f"{column.group} " if column.group else ""
         axis.set_label_text(f"{where}{column.title}{f' ({column.unit})' if column.unit else ''}")
-    if len(table) <= _LABELLED:
-        for name, *at in zip(table["design"], x, y, strict=True):
-            if not np.isnan(at).any():
-                shown = name if len(name) <= 32 else f"{name[:31]}…"
-                axes.annotate(
-                    shown, (at[0], at[1]), (6, 4), textcoords="offset points", size=8, color=_INK
-                )
+    named = range(len(table)) if len(table) <= _LABELLED else best[:_NAMED]
+    for n in named:
+        if not np.isnan([x[n], y[n]]).any():
+            name = str(table["design"].iloc[n])
+            shown = name if len(name) <= 32 else f"{name[:31]}…"
+            axes.annotate(
+                shown, (x[n], y[n]), (6, 4), textcoords="offset points", size=8, color=_INK
+            )
     axes.margins(0.1)
     axes.grid(color="#e4e2dc", linewidth=0.6)
     axes.set_axisbelow(True)

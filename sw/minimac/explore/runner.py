@@ -16,7 +16,7 @@ from minimac.explore.results import DesignResult, Journal, Results, StepResult
 from minimac.explore.screen import Judged, choose, enumerable, search
 from minimac.explore.space import Point
 from minimac.explore.steps import Done, Step, code_digest, installed, tools
-from minimac.explore.sweep import Sweep, check_simulator
+from minimac.explore.sweep import Sweep, check_simulator, metrics_of
 from minimac.explore.workers import Batch, Workers, workers
 from minimac.spec import SpecError
 from minimac.spec.files import make_folder, write_whole
@@ -95,6 +95,8 @@ class _Run:
         self._done = 0
         self._planned = 0
         self._results: Results | None = None
+        every = (*sweep.technologies, *sweep.front_technologies)
+        self._placed = {f"cost:{name}" for name in every if "luts" in metrics_of(name)}
         self._next_write = 0.0
 
     def results(self) -> Results:
@@ -208,6 +210,7 @@ class _Run:
                     scales=self._sweep.scales,
                     simulator=self._sweep.simulator,
                     seed=self._sweep.seed,
+                    dsp=self._sweep.dsp if name in self._placed else None,
                 )
                 for name in names
             ]
@@ -386,6 +389,7 @@ def _conditions(sweep: Sweep) -> dict[str, Any]:
         "code": code_digest(),
         "workload": sweep.workload,
         "scales": sweep.scales,
+        **({} if sweep.dsp is None else {"dsp": sweep.dsp}),
         "simulator": sweep.simulator,
         "seed": sweep.seed,
         "python": platform.python_version(),

@@ -61,6 +61,8 @@ class Step:
         ``cost:<technology>``.
     workload, scales, simulator, seed
         As in the sweep.
+    dsp : bool, optional
+        Whether an FPGA's multiplier blocks are used; None: as is usual there.
     """
 
     design: Design
@@ -69,6 +71,7 @@ class Step:
     scales: Literal["tensor", "vector"] = "tensor"
     simulator: str
     seed: int
+    dsp: bool | None = None
 
     @functools.cached_property
     def key(self) -> str:
@@ -79,6 +82,7 @@ class Step:
         else:
             of_design = self.design.digest
         parts = [of_design, self.name, self.workload, self.scales, self.simulator, self.seed]
+        parts.append(self.dsp)
         text = json.dumps([*parts, code_digest(), platform.python_version(), tools()])
         return hashlib.sha256(text.encode()).hexdigest()[:24]
 
@@ -177,7 +181,8 @@ def _found(step: Step, folder: Path) -> tuple[dict[str, Any], dict[str, str | No
         operands = layer_operands(design, workload, samples=ENERGY_SAMPLES, scales=step.scales)
     else:
         operands = layer_operands(design, workload, **ENERGY_SAMPLE, scales=step.scales)
-    return dict(measure(design, technology, operands=operands).as_dict()), {}
+    options: dict[str, Any] = {} if step.dsp is None else {"dsp": step.dsp}
+    return dict(measure(design, technology, operands=operands, **options).as_dict()), {}
 
 
 def _predicted(design: Design, technology: str) -> dict[str, Any]:

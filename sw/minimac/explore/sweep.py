@@ -29,6 +29,7 @@ _KEYS = {
     "objectives": "a list of columns, such as error_percent or sky130.area_um2",
     "limits": "a list of conditions, such as 'sky130.area_um2 <= 20000'",
     "simulate": "all, front or none",
+    "dsp": "true or false",
     "simulator": "a word",
     "measure": "a whole number of at least 1",
     "screen": "a whole number of at least 10",
@@ -71,6 +72,8 @@ class Sweep:
         On columns: what a design must keep to be on a front.
     simulate : {"all", "front", "none"}
         Which designs are simulated against the model.
+    dsp : bool, optional
+        Whether multiplier blocks of FPGAs are used; None: as is usual there.
     simulator : {"verilator", "icarus"}
     measure : int
         How many designs are synthesised at most. Of more, those are that predictions put on a front
@@ -92,6 +95,7 @@ class Sweep:
     objectives: tuple[str, ...] = ()
     limits: tuple[Condition, ...] = ()
     simulate: Literal["all", "front", "none"] = "all"
+    dsp: bool | None = None
     simulator: str = "verilator"
     measure: int = 300
     screen: int = 4000
@@ -348,6 +352,7 @@ def _checked(tree: dict[str, Any]) -> dict[str, Any]:
         objectives=(words, []),
         limits=(words, []),
         simulate=(str, "all"),
+        dsp=(bool | None, None),
         simulator=(str, "verilator"),
         measure=(int, Field(300, ge=1, lt=1 << 32)),
         screen=(int, Field(4000, ge=10, lt=1 << 32)),

@@ -70,6 +70,8 @@ def netlist_of(path: str, technology: str) -> tuple[Netlist, Mapping[str, Words]
 
     with (
         mock.patch("minimac.cost.activity.simulate", record),
+        # It simulates an inverter.
+        mock.patch("minimac.cost.evaluation._load_compiled"),
         tempfile.TemporaryDirectory(prefix="minimac-") as empty,  # else nothing would be done twice
     ):
         measurement.measure(design, technology, clock_mhz=clock_mhz, cache=Cache(empty))

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["is_wide", "write_plots"]
 
 _LABELLED = 12  # points; more names than that hide each other
-_NAMED = 24  # of many points, those on a front
+_NAMED = 16  # of many points those on a front, if they are no more
 _INK, _FAINT, _ACCENT = "#1c1f24", "#8b929c", "#0b6e75"
 
 
@@ -102,7 +102,8 @@ def _draw(results: Results, table: "pd.DataFrame", comparison: Comparison) -> An
             axis.set_minor_formatter(NullFormatter())
         where = f"{column.group} " if column.group else ""
         axis.set_label_text(f"{where}{column.title}{f' ({column.unit})' if column.unit else ''}")
-    named = range(len(table)) if len(table) <= _LABELLED else best[:_NAMED]
+    few = len(table) <= _LABELLED
+    named = range(len(table)) if few else best if len(best) <= _NAMED else ()
     for n in named:
         if not np.isnan([x[n], y[n]]).any():
             name = str(table["design"].iloc[n])

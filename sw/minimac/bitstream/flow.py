@@ -269,10 +269,9 @@ def _nextpnr(design: Systolic, board: Board, folder: Path, options: Sequence[str
         raise BuildError(f"{router.wheel} is not installed; pip install 'minimac[fpga]' brings it")
     (folder / board.constraints).write_text(board.constraint_text(), encoding="utf-8")
     pins = [part.format(pins=board.constraints) for part in FLOWS[board.family].pins]
-    program = f"import sys, {router.module} as p\nsys.exit(p.{router.function}(sys.argv[1:]))\n"
     top = f"{design.name}_top"
     return _run(
-        program,
+        router.program,
         folder,
         ["--json", "netlist.json", "--top", top, *board.place, *pins, *options],
         "nextpnr",
@@ -285,10 +284,7 @@ def _run(program: str, folder: Path, arguments: Sequence[str], tool: str) -> str
     except TimeUp:
         raise BuildError(f"{tool} took longer than {_TIMEOUT_S:.0f} s") from None
     except ChildError as error:
-        lines = [line for line in error.log.splitlines() if line.strip()] or ["no output"]
-        said = next((line for line in lines if line.startswith("ERROR: ")), lines[-1])
-        said = re.sub(r"cell '[^']*'", "a cell", said.removeprefix("ERROR: ").strip())
-        used = _used(error.log)
+        said, used = error.said, _used(error.log)
         over = [name for name, (count, there) in used.items() if count > there]
         if over or re.search(r"[Uu]nable to (find|place)|no (more )?(Bels|BELs|bels)", said):
             raise FitError(f"does not fit: {said}", used) from None

@@ -1,6 +1,7 @@
 """Tools that run as processes of their own, in one folder, until a common deadline."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -25,6 +26,14 @@ class ChildError(RuntimeError):
     def __init__(self, status: int, log: str) -> None:
         super().__init__(f"status {status}")
         self.status, self.log = status, log
+
+    @property
+    def said(self) -> str:
+        """The first error that the tool named, or else its last line; cells have no names here."""
+        lines = [line for line in self.log.splitlines() if line.strip()] or ["no output"]
+        line = next((line for line in lines if line.startswith("ERROR: ")), lines[-1])
+        # Names of cells can be of any length.
+        return re.sub(r"cell '[^']*'", "a cell", line.removeprefix("ERROR: ").strip())
 
 
 class TimeUp(RuntimeError):

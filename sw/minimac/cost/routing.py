@@ -14,7 +14,6 @@ for made no difference to any result, since all paths have the same one.
 import importlib.metadata
 import importlib.util
 import json
-import re
 import tempfile
 import time
 from collections import Counter
@@ -198,19 +197,14 @@ def _registers_around(top: str, ports: dict[str, Any]) -> str:
 def _route(
     folder: Path, deadline_s: float, router: Router, device: Device, top: str, seed: int
 ) -> dict[str, Any]:
-    program = f"import {router.module} as p\nsys.exit(p.{router.function}(sys.argv[1:]))\n"
     options = ["--json", "netlist.json", "--report", "report.json", "--top", top]
     options += ["--timing-allow-fail", "--freq", "100", "--seed", str(seed), *device.options]
     try:
-        Child(program, folder, deadline_s).run(arguments=options)
+        Child(router.program, folder, deadline_s).run(arguments=options)
     except TimeUp:
         raise RoutingError(f"place and route in {device.part} took longer than its limit") from None
     except ChildError as error:
-        lines = [line for line in error.log.splitlines() if line.strip()] or ["no output"]
-        said = next((line for line in lines if line.startswith("ERROR: ")), lines[-1])
-        # Names of cells can be of any length.
-        said = re.sub(r"cell '[^']*'", "a cell", said.removeprefix("ERROR: ").strip())
-        raise RoutingError(f"does not go into {device.part}: {said}") from None
+        raise RoutingError(f"does not go into {device.part}: {error.said}") from None
     report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
     if len(report["fmax"]) != 1:
         raise RoutingError(f"nextpnr found {len(report['fmax'])} clocks in {top}, not one")

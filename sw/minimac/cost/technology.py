@@ -259,6 +259,11 @@ class Router:
     finish: Sequence[str] = ()
     untimed: Sequence[str] = ()
 
+    @property
+    def program(self) -> str:
+        """The Python that runs nextpnr with the arguments of its own process."""
+        return f"import sys, {self.module} as p\nsys.exit(p.{self.function}(sys.argv[1:]))\n"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Family(Technology):

@@ -1,11 +1,9 @@
 """Running a sweep: every step of every design that counts, each result kept as it comes."""
 
-import functools
 import hashlib
 import platform
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -107,7 +105,7 @@ class _Run:
         if points is None or len(points) > sweep.measure:
             self._planned = min(sweep.screen, sweep.size) * len(self._judging())
             judged = search(sweep, points, self._judge)
-            objectives = [key for keys in sweep.known_objectives for key in keys]
+            objectives = sweep.all_objectives
             chosen = choose(judged, objectives, sweep.measure)
             if not chosen:
                 raise SpecError(
@@ -128,7 +126,7 @@ class _Run:
             sweep=sweep.name,
             conditions=_conditions(sweep),
             technologies=[*sweep.technologies, *sweep.front_technologies],
-            objectives=[key for keys in sweep.known_objectives for key in keys],
+            objectives=sweep.all_objectives,
             limits=[limit.text for limit in sweep.limits],
             space={
                 "designs": sweep.size if judged and len(judged) < sweep.size else len(shown),
@@ -170,10 +168,7 @@ class _Run:
         for point in points:
             design = _blank(point)
             self._fill_design(design)
-            filled = Results(
-                sweep="", conditions={}, technologies=[*self._sweep.technologies], designs=[design]
-            )
-            values = row(design, columns(filled))
+            values = self._values(design)
             entries.append(Judged(point, values, self._broken(design, values, lenient=True)))
         return entries
 
@@ -290,9 +285,9 @@ class _Run:
         """Put what was found into the results, in one order whatever was finished first."""
         for design in results.designs:
             self._fill_design(design)
-            shown = columns(replace(results, designs=[design]))
-            limits = self._broken(design, row(design, shown))
-            if limits:
+            if not self._sweep.limits:
+                continue
+            if limits := self._broken(design, self._values(design)):
                 result = {"broken": list(limits)}
                 design.steps["limits"] = StepResult(ok=True, seconds=0.0, result=result)
 
@@ -306,12 +301,16 @@ class _Run:
             if found is not None:
                 design.steps[name] = found
 
+    def _values(self, design: DesignResult) -> dict[str, Any]:
+        """Return what is known of a design by itself, by column."""
+        technologies = [*self._sweep.technologies, *self._sweep.front_technologies]
+        alone = Results(sweep="", conditions={}, technologies=technologies, designs=[design])
+        return row(design, columns(alone))
+
     def _broken(
         self, design: DesignResult, values: dict[str, Any], lenient: bool = False
     ) -> tuple[str, ...]:
         """Return the limits that a design breaks; to be lenient is to lessen what is estimated."""
-        if not self._sweep.limits:
-            return ()
         names: dict[str, Any] = {}
         for key, value in values.items():
             technology, dot, metric = key.rpartition(".")
@@ -378,14 +377,9 @@ def _digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
 
 
-@functools.cache
-def _version() -> str:
-    return installed("minimac")
-
-
 def _conditions(sweep: Sweep) -> dict[str, Any]:
     return {
-        "minimac": _version(),
+        "minimac": installed("minimac"),
         "code": code_digest(),
         "workload": sweep.workload,
         "scales": sweep.scales,

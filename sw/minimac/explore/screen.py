@@ -106,7 +106,7 @@ def _evolve(
     from pymoo.core.variable import Choice, Integer
     from pymoo.problems.static import StaticProblem
 
-    objectives = [key for keys in sweep.known_objectives for key in keys]
+    objectives = sweep.all_objectives
     variables = {}
     for axis, values in space.axes.items():
         ordered = all(isinstance(v, int | float) and not isinstance(v, bool) for v in values)

@@ -127,6 +127,11 @@ class Sweep:
             tuple(key for key in chosen if key not in QUALITIES),
         )
 
+    @property
+    def all_objectives(self) -> list[str]:
+        """Qualities, then costs, that fronts are drawn over."""
+        return [key for keys in self.known_objectives for key in keys]
+
 
 def metrics_of(technology: str) -> list[str]:
     """Return the metrics that costs in a technology have."""

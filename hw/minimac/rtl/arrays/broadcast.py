@@ -77,9 +77,9 @@ class Column(wiring.Component):
                     m.d.sync += weight.eq(loaded)
             weights.append(weight)
         state = Signal(self.north.shape(), reset_less=True)
+        result = self._result(m, weights)
+        mark(m, "add", result)
         with m.If(self.step):
-            result = self._result(m, weights)
-            mark(m, "add", result)
             m.d.sync += state.eq(result)
         m.d.comb += self.south.eq(state)
         return m

@@ -67,8 +67,9 @@ class Element(wiring.Component):
         weight = Signal.like(self.weight, reset_less=True)
         state = Signal(self.north.shape(), reset_less=True)
         loaded = weight
+        result = self._result(m, weight)  # not in the choice below, which would mask all of it
         with m.If(self.step):
-            m.d.sync += [activation.eq(self.activation), state.eq(self._result(m, weight))]
+            m.d.sync += [activation.eq(self.activation), state.eq(result)]
         if self.plan.design.array.double_buffer:
             loaded = Signal.like(self.weight, reset_less=True)
             swap = Signal()

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from minimac.explore import Sweep, load_results, run
+from minimac.explore.steps import Step
 from minimac.spec import SpecError
 
 STEPS = ["generate", "accuracy", "cost:sky130", "cost:ecp5", "simulate"]
@@ -133,3 +134,16 @@ def test_fpgas_without_multiplier_blocks(quick, monkeypatch, tmp_path, make_desi
     assert results.conditions["dsp"] is False
     run(replace(sweep, dsp=True), tmp_path, jobs=0)
     assert asked[2:] == [("ecp5", True)]
+
+
+def test_simulations_follow_from_the_version_of_the_simulator(make_design, monkeypatch):
+    def keys(names):
+        shared = {"workload": "digits", "simulator": "icarus", "seed": 0}
+        return [Step(design=make_design("one"), name=name, **shared).key for name in names]
+
+    monkeypatch.setattr("minimac.bench.run.simulator_version", lambda name: "Icarus Verilog 12")
+    before = keys(["simulate", "generate"])
+    monkeypatch.setattr("minimac.bench.run.simulator_version", lambda name: "Icarus Verilog 13")
+    after = keys(["simulate", "generate"])
+    assert before[0] != after[0]
+    assert before[1] == after[1]

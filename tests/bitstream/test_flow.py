@@ -1,19 +1,30 @@
 """Tests of :mod:`minimac.bitstream`, with the tools that it runs."""
 
 import json
+import re
 
 import numpy as np
 import pytest
 
-from minimac.bitstream import FitError, build, estimate_best, reshaped, shape_of, write_vivado
+from minimac.bitstream import (
+    FLOWS,
+    FitError,
+    build,
+    estimate_best,
+    reshaped,
+    shape_of,
+    write_vivado,
+)
 from minimac.bitstream.flow import map_board
 from minimac.bitstream.netlist import post_synthesis
 from minimac.cli import main
 from minimac.host import Accelerator
 from minimac.host.simulation import SimulatedBoard, build_board
 from minimac.model import matmul
+from minimac.rtl.emit import yosys_share
 from minimac.soc.board import boards, load_board
 from minimac.soc.core import CoreParameters
+from minimac.soc.top import board_verilog
 from minimac.spec import load_design
 
 SMALL = {
@@ -91,16 +102,118 @@ def test_what_is_too_large_is_refused(tmp_path, pytestconfig):
     assert 2 < size < 10
 
 
-@pytest.mark.parametrize("name", [x for x in boards() if load_board(x).family == "xc7"])
-def test_files_for_vivado(name, tmp_path):
+#: Options that Vivado's commands have (UG835, 2025.2), of those that are of use here.
+VIVADO = {
+    "create_project": {"-in_memory", "-part", "-force"},
+    "read_verilog": {"-library", "-sv"},
+    "read_xdc": {"-mode", "-ref", "-cells"},
+    "synth_design": {"-top", "-part", "-mode", "-flatten_hierarchy"},
+    "opt_design": {"-directive"},
+    "place_design": {"-directive"},
+    "phys_opt_design": {"-directive"},
+    "route_design": {"-directive"},
+    "report_utilization": {"-file", "-hierarchical"},
+    "report_timing_summary": {"-file", "-max_paths"},
+    "write_bitstream": {"-force", "-bin_file"},
+    "set_property": {"-dict"},
+    "create_clock": {"-name", "-period"},
+    "set_false_path": {"-from", "-to"},
+    "get_ports": set(),
+    "get_pins": set(),
+    "current_design": set(),
+}
+
+
+def ran(folder, monkeypatch):
+    """Run ``build.tcl`` in Tcl with commands that do nothing; return what each was told."""
+    tcl = pytest.importorskip("tkinter").Tcl()
+    monkeypatch.chdir(folder)
+    calls = []
+
+    def told(command, *words):
+        calls.append((command, words))
+        assert {word for word in words if word.startswith("-")} <= VIVADO[command]
+        if command == "read_xdc":
+            tcl.eval(folder.joinpath(words[-1]).read_text())
+        if command == "write_bitstream":
+            folder.joinpath(words[-1]).touch()
+            if "-bin_file" in words:
+                folder.joinpath(words[-1]).with_suffix(".bin").touch()
+        return words[0] if command.startswith("get_") else ""
+
+    for command in VIVADO:
+        tcl.createcommand(command, lambda *words, command=command: told(command, *words))
+    tcl.eval("source build.tcl")
+    return calls
+
+
+@pytest.mark.parametrize("name", [x for x in boards() if load_board(x).family not in FLOWS])
+def test_files_for_vivado(name, tmp_path, monkeypatch):
     board = load_board(name)
     paths = {path.name: path for path in write_vivado(load_design(SMALL), board, tmp_path)}
-    script = paths["build.tcl"].read_text()
-    assert f"synth_design -top tiny_top -part {board.part}" in script
-    for said in ("read_verilog design.v", "read_xdc pins.xdc"):
-        assert said in script
-        assert paths[said.split()[1]].exists()
-    assert "module tiny_top(clk, uart_rx, uart_tx);" in paths["design.v"].read_text()
+    calls = ran(tmp_path, monkeypatch)
+    steps = [words for words in calls if words[0] not in ("set_property", "create_clock")]
+    steps = [command for command, _ in steps if not command.startswith(("set_", "get_", "cur"))]
+    assert steps[:4] == ["create_project", "read_verilog", "read_xdc", "synth_design"]
+    assert (
+        steps.index("place_design") < steps.index("route_design") < steps.index("write_bitstream")
+    )
+    told = dict(calls)
+    assert told["synth_design"] == ("-top", "tiny_top", "-part", board.part)
+    assert [told[x] for x in ("read_verilog", "read_xdc")] == [("design.v",), (board.constraints,)]
+    # The constraints speak of what the top has: its ports, and a pin of a cell in it.
+    head = re.search(r"^module tiny_top\((.*)\);$", paths["design.v"].read_text(), re.MULTILINE)
+    assert head[1].split(", ") == list(board.ports)
+    assert {words[0] for command, words in calls if command == "get_ports"} == set(board.ports)
+    placed = {words[2]: words[1].split() for _, words in calls if words[:1] == ("-dict",)}
+    assert {port: words[1] for port, words in placed.items()} == board.pins
+    clock = told["create_clock"][-1]
+    made = f"tiny_{name}.bit"
+    if board.clock_source == "pin":
+        assert clock == "clk"
+        assert (tmp_path / made).exists()
+        return
+    cell, pin = clock.split("/")
+    assert pin == "PLCLK[0]"
+    assert f"\n  PS8 {cell} (\n" in paths["design.v"].read_text()
+    # Linux finds what Vivado wrote by the name in the overlay, and dfx-mgr all of it by one name.
+    overlay = paths[f"tiny_{name}.dtso"].read_text()
+    assert re.search(r'firmware-name = "(.*)";', overlay)[1] == f"{made}.bin"
+    assert (tmp_path / f"{made}.bin").exists()
+    clock_hz = int(re.search(r"assigned-clock-rates = <(\d+)>;", overlay)[1])
+    assert clock_hz == 1e6 * board.clock_mhz == 1e9 / float(told["create_clock"][3])
+    assert json.loads(paths["shell.json"].read_text())["shell_type"] == "XRT_FLAT"
+
+
+#: A buffer of a processor's clock, and the port for it that a simulation has.
+AROUND = """
+module BUFG_PS(input I, output O);
+  assign O = I;
+endmodule
+module tiny_top(input clk, input uart_rx, output uart_tx);
+  tiny_on_it top(.uart_rx(uart_rx), .uart_tx(uart_tx));
+endmodule
+"""
+
+
+def test_a_top_runs_on_the_clock_of_a_processor(seed, tally):
+    parameters = CoreParameters(load_design(SMALL), depth=16)
+    text = board_verilog(parameters, divisor=1, clock_source="ps8")
+    text = text.replace("module tiny_top(", "module tiny_on_it(") + AROUND
+    # A processor that does nothing but give out the clock of the simulation.
+    cells = (yosys_share() / "xilinx/cells_xtra.v").read_text()
+    ps8 = re.search(r"^module PS8\(.*?^(?=endmodule)", cells, re.MULTILINE | re.DOTALL)[0]
+    text += f"{ps8}  assign PLCLK = {{3'b000, tiny_top.clk}};\nendmodule\n"
+    board = SimulatedBoard(build_board(parameters, text))
+    rng = np.random.default_rng(seed)
+    a, b = rng.integers(0, 256, (20, 9)), rng.integers(0, 256, (9, 5))
+    try:
+        with Accelerator.open(board.terminal) as accelerator:
+            expected = matmul(parameters.design, a, b)
+            assert np.array_equal(accelerator.matmul(a, b), expected)
+            tally("results of boards", expected.size)
+    finally:
+        board.stop()
 
 
 def test_wrong_input_is_refused(tmp_path, capsys):

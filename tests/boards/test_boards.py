@@ -36,22 +36,25 @@ def board(request):
 
 
 def test_there_are_boards_of_each_family():
-    assert {load_board(name).family for name in boards()} == {*FLOWS, "xc7"}
+    assert {load_board(name).family for name in boards()} == {*FLOWS, "xc7", "xcup"}
 
 
 def test_the_constraints_say_what_the_facts_say(board):
     text = board.constraint_text()
     pattern = PLACED["." + board.constraints.rpartition(".")[2]]
-    assert set(board.pins) == {"clk", "uart_rx", "uart_tx"}
+    assert set(board.pins) == set(board.ports)
     for port, pin in board.pins.items():
         assert re.search(pattern.format(port=port, pin=pin), text, re.MULTILINE), port
     names = re.findall(r"\b(clk|uart_rx|uart_tx)\b", text)
     assert set(names) == set(board.pins)
     clocks = re.findall(r'FREQUENCY PORT "clk" ([\d.]+) MHZ;', text)
     clocks += [1e3 / float(ns) for ns in re.findall(r"-period ([\d.]+)", text)]
+    if board.family.startswith("xc"):
+        place = "get_ports clk" if board.clock_source == "pin" else "get_pins {ps8/PLCLK[0]}"
+        assert f"[{place}]" in re.search(r"^create_clock .*", text, re.MULTILINE)[0]
     assert [float(mhz) for mhz in clocks] == [board.clock_mhz] * len(clocks)
     assert board.source.startswith("https://")
-    assert "{file}" in board.load
+    assert re.search(r"\{(file|name)\}", board.load)
     assert round(1e6 * board.clock_mhz) % BAUD == 0  # the rate is exact
 
 
@@ -97,6 +100,10 @@ def test_wrong_facts_are_refused(tmp_path, monkeypatch):
         good + "colour: red\n": r"mine/board.yaml: colour: Unexpected keyword argument",
         good.replace("clock_mhz: 12", "clock_mhz: 0.5"): "mine/board.yaml: clock_mhz: .*greater",
         good.replace("title:", "titel:"): r"mine/board.yaml: \w+: ",
+        good + "clock_source: ps9\n": "mine/board.yaml: clock_source: .*'pin' or 'ps8'",
+        good + "clock_source: ps8\n": "pins: must be those of uart_rx, uart_tx with "
+        "clock_source: ps8, not of clk, uart_rx, uart_tx$",
+        good.replace('clk: "35", ', ""): "pins: must be those of clk, uart_rx, uart_tx with ",
         "pins: [": r"mine/board.yaml, line 1: not valid YAML",
     }.items():
         (tmp_path / "mine" / "board.yaml").write_text(text)

@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Sequence
 from contextlib import nullcontext
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 
 from amaranth.lib import wiring
@@ -17,7 +18,7 @@ from minimac.rtl.planning import plan
 from minimac.rtl.wrappers import Shell, interface_of
 from minimac.spec import Design
 
-__all__ = ["create", "to_verilog", "top_to_verilog"]
+__all__ = ["create", "to_verilog", "top_to_verilog", "yosys_share"]
 
 # Yosys in a process of its own: it prints, and ends its process when something is wrong.
 _CHILD = """\
@@ -116,6 +117,14 @@ def top_to_verilog(outline: Outline, lines: Sequence[str]) -> str:
 _ZEROS = re.compile(
     r"^  cell \$meminit_v2 .*\n(?:    .*\n)*?    connect \\DATA \d+'0+\n(?:    .*\n)*?  end\n", re.M
 )
+
+
+def yosys_share() -> Path:
+    """Return the folder of the files that come with Yosys, lists and models of primitives."""
+    spec = find_spec("pyosys")
+    assert spec is not None
+    assert spec.origin is not None
+    return Path(spec.origin).parent / "share"
 
 
 def _header(lines: Sequence[str], *, starts: bool) -> str:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from importlib.resources import files
 from importlib.resources.abc import Traversable
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
@@ -37,8 +37,10 @@ class Board:
         Options that the packer needs.
     clock_mhz : float
         Clock on the board, in MHz.
+    clock_source : str
+        Where it is from: a ``pin``, or a processor of :data:`minimac.soc.clocking.PROCESSORS`.
     pins : dict of str to str
-        Pins of ``clk``, ``uart_rx`` (from the host) and ``uart_tx``.
+        Pins of the :attr:`ports`.
     constraints : str
         File in the folder that tells the tools the same.
     multipliers : int
@@ -48,7 +50,7 @@ class Board:
     link : str
         What the serial line goes to.
     load : str
-        Command that loads ``{file}``.
+        Command that loads ``{file}``, or what the board's own Linux knows as ``{name}``.
     source : str
         Where the facts are from.
     """
@@ -63,6 +65,7 @@ class Board:
     place: tuple[str, ...] = ()
     pack: tuple[str, ...] = ()
     clock_mhz: Annotated[float, Field(ge=BAUD / 1e6)]
+    clock_source: Literal["pin", "ps8"] = "pin"
     pins: dict[str, str]
     constraints: str
     multipliers: int = 0
@@ -75,6 +78,11 @@ class Board:
     def folder(self) -> Traversable:
         """Folder with its files."""
         return _folders().joinpath(self.name)
+
+    @property
+    def ports(self) -> tuple[str, ...]:
+        """Ports of the top: ``clk``, if it is a pin, ``uart_rx`` (from the host), ``uart_tx``."""
+        return (*(["clk"] if self.clock_source == "pin" else []), "uart_rx", "uart_tx")
 
     def constraint_text(self) -> str:
         """Return what the tools are told of pins and clock."""
@@ -118,8 +126,14 @@ def load_board(name: str) -> Board:
     text = _folders().joinpath(name).joinpath(_FACTS).read_text(encoding="utf-8")
     tree = parse_yaml(text, f"{name}/{_FACTS}")
     try:
-        return TypeAdapter(Board).validate_python({"name": name, **tree})
+        board = TypeAdapter(Board).validate_python({"name": name, **tree})
     except ValidationError as error:
         first: Any = error.errors()[0]
         key = ".".join(map(str, first["loc"]))
         raise SpecError(f"{name}/{_FACTS}: {key}: {first['msg']}") from None
+    if set(board.pins) != set(board.ports):
+        raise SpecError(
+            f"{name}/{_FACTS}: pins: must be those of {', '.join(board.ports)} with "
+            f"clock_source: {board.clock_source}, not of {', '.join(board.pins)}"
+        )
+    return board

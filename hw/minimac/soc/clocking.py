@@ -1,16 +1,53 @@
-"""Clocks other than a board's own: the PLL of each family, and how it is set."""
+"""Clocks that are not at a pin: those of processors, and the PLL of each family."""
 
 import itertools
+import re
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from amaranth.hdl import Const, Instance, Signal, Value
+from amaranth.hdl import Const, Instance, Module, Signal, Value
 
+from minimac.rtl.emit import yosys_share
 from minimac.spec import SpecError
 
-__all__ = ["PLLS", "Pll", "pll_for"]
+__all__ = ["PLLS", "PROCESSORS", "Pll", "pll_for"]
+
+
+#: Inputs of ``PS8``, all of one bit, that ``zynq_ultra_ps_e`` 3.4 ties to 1 if they are not in use
+#: (as Vivado 2022.1 writes it); the others it ties to 0.
+_PS8_ONES = re.compile(r"EMIOENET\dTXR(SOP|EOP)|EMIOSDIO\dWP|EMIOSPI\dSSIN|N(FIQ|IRQ)\dLPDRPU")
+
+
+def _ps8_inputs() -> Iterator[tuple[str, int]]:
+    """Yield the inputs of ``PS8`` that the fabric drives, not a pad, with their widths."""
+    cells = (yosys_share() / "xilinx/cells_xtra.v").read_text(encoding="utf-8")
+    _, _, ps8 = cells.partition("\nmodule PS8(")
+    ports = r"^ +input (?:\[(\d+):0\] )?(?!PSS_ALTO_CORE_PAD_)(\w+);$"
+    for left, name in re.findall(ports, ps8.partition("\nendmodule")[0], re.MULTILINE):
+        yield name, int(left or 0) + 1
+
+
+def _ps8(m: Module) -> Signal:
+    """Add the processor of a Zynq UltraScale+ to a module; return its clock 0, ``pl_clk0``.
+
+    ``PS8`` and ``BUFG_PS`` are what AMD's block ``zynq_ultra_ps_e`` (PG201) is made of. How fast
+    the clock is, the processor's software says. Inputs are tied as that block ties those that are
+    not in use: one that is open reads 1, an interrupt or an address that is valid.
+    """
+    clocks, clk = Signal(4, name="pl_clk"), Signal(name="clk")
+    tied = {
+        f"i_{name}": Const(1 if _PS8_ONES.fullmatch(name) else 0, width)
+        for name, width in _ps8_inputs()
+    }
+    m.submodules.ps8 = Instance("PS8", o_PLCLK=clocks, **tied)
+    m.submodules.clock_buffer = Instance("BUFG_PS", i_I=clocks[0], o_O=clk)
+    return clk
+
+
+#: By the name that boards have for it: what adds a processor to a module, and returns its clock.
+PROCESSORS: dict[str, Callable[[Module], Signal]] = {"ps8": _ps8}
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from minimac.soc.board import boards, load_board
+from minimac.soc.board import Board, boards, load_board
 from minimac.soc.registers import (
     ESCAPE,
     ESCAPED,
@@ -61,6 +61,11 @@ def _header() -> Iterator[Sequence[object]]:
     yield f"{low} on", "data", "of a write"
 
 
+def _clock(board: Board) -> str:
+    source = "" if board.clock_source == "pin" else ", the processor's"
+    return f"{board.clock_mhz:g}{source}"
+
+
 def tables() -> dict[str, str]:
     """Return the parts of the page that follow from the tables, by name."""
     kinds = ", ".join(f"{kind.value}: {kind.name.lower()}" for kind in Kind)
@@ -68,7 +73,7 @@ def tables() -> dict[str, str]:
     return {
         "boards": _table(
             ["board", "", "FPGA", "clock MHz", "serial line"],
-            ((f"`{x.name}`", x.title, x.part, f"{x.clock_mhz:g}", x.link) for x in found),
+            ((f"`{x.name}`", x.title, x.part, _clock(x), x.link) for x in found),
         ),
         "frames": (
             f"A frame is the flag `{FLAG:02x}`, content, its CRC-32 (that of Ethernet and zlib, "

@@ -12,7 +12,7 @@ from amaranth.lib.wiring import In, Out
 from minimac.rtl import Outline
 from minimac.rtl.emit import top_to_verilog
 from minimac.soc.board import Board
-from minimac.soc.clocking import Pll
+from minimac.soc.clocking import PROCESSORS, Pll
 from minimac.soc.core import Core, CoreParameters
 from minimac.soc.registers import BAUD
 from minimac.soc.uart import Receiver, Transmitter
@@ -35,13 +35,15 @@ class Top(wiring.Component):
         Cycles of a bit on the line.
     pll : Pll, optional
         What makes the clock out of the board's; by default it is that.
+    clock_source : str
+        Where the board's clock is from: a ``pin``, or a processor.
     outline : Outline, optional
         Where the array's parts come from.
 
     Members
     -------
     clk : ``In(1)``
-        Clock of the board.
+        Clock of the board, if it is at a pin.
     uart_rx, uart_tx : ``In(1)``, ``Out(1)``
         The line from the host, and to it.
     """
@@ -52,26 +54,24 @@ class Top(wiring.Component):
         *,
         divisor: int,
         pll: Pll | None = None,
+        clock_source: str = "pin",
         outline: Outline | None = None,
     ) -> None:
         self.parameters, self.divisor, self.pll = parameters, divisor, pll
+        self.clock_source = clock_source
         self._outline = outline
-        super().__init__(
-            {
-                "clk": In(1),
-                "uart_rx": In(1, init=1),
-                "uart_tx": Out(1, init=1),
-            }
-        )
+        members = {"clk": In(1)} if clock_source == "pin" else {}
+        super().__init__(members | {"uart_rx": In(1, init=1), "uart_tx": Out(1, init=1)})
 
     def elaborate(self, platform):
         m = Module()
         m.domains.sync = ClockDomain(reset_less=False)
+        clk = self.clk if self.clock_source == "pin" else PROCESSORS[self.clock_source](m)
         if self.pll is None:
-            m.d.comb += ClockSignal().eq(self.clk)
+            m.d.comb += ClockSignal().eq(clk)
         else:
             locked = Signal()
-            m.submodules.pll = self.pll.instance(self.clk, ClockSignal(), locked)
+            m.submodules.pll = self.pll.instance(clk, ClockSignal(), locked)
             m.submodules.reset = ResetSynchronizer(~locked)
         m.submodules.core = core = Core(self.parameters, self._outline)
         m.submodules.receiver = receiver = Receiver(self.divisor)
@@ -87,18 +87,22 @@ class Top(wiring.Component):
         return m
 
 
-def board_verilog(parameters: CoreParameters, *, divisor: int, pll: Pll | None = None) -> str:
+def board_verilog(
+    parameters: CoreParameters,
+    *,
+    divisor: int,
+    pll: Pll | None = None,
+    clock_source: str = "pin",
+) -> str:
     """Return Verilog for a board, in a module called ``<design.name>_top``."""
     design = parameters.design
     # Here the array is inside: the keys that are about its own ports say nothing.
     inside = dataclasses.replace(design, reset="sync", clock_enable=False, interface="stream")
     outline = Outline(inside)
-    top = Top(parameters, divisor=divisor, pll=pll, outline=outline)
-    ports = {
-        "clk": (top.clk, PortDirection.Input),
-        "uart_rx": (top.uart_rx, PortDirection.Input),
-        "uart_tx": (top.uart_tx, PortDirection.Output),
-    }
+    top = Top(parameters, divisor=divisor, pll=pll, clock_source=clock_source, outline=outline)
+    ports = {"clk": (top.clk, PortDirection.Input)} if clock_source == "pin" else {}
+    ports["uart_rx"] = (top.uart_rx, PortDirection.Input)
+    ports["uart_tx"] = (top.uart_tx, PortDirection.Output)
     outline.add(f"{design.name}_top", top, ports, ClockDomain("unused", local=True))
     lines = [
         f"{design.name}_top: {design.summary()}, {design.array.rows} x {design.array.columns}",
@@ -116,4 +120,4 @@ def verilog_for(design: Systolic, board: Board, pll: Pll | None = None) -> str:
             f"--clock-mhz: {clock_hz / 1e6:g} MHz makes no {BAUD} bits a second; use a whole number"
         )
     parameters = CoreParameters(design, depth=board.depth, clock_hz=clock_hz)
-    return board_verilog(parameters, divisor=divisor, pll=pll)
+    return board_verilog(parameters, divisor=divisor, pll=pll, clock_source=board.clock_source)

@@ -2,11 +2,11 @@
 
 import re
 import time
-from importlib.util import find_spec
 from pathlib import Path
 
 from minimac.bitstream.flow import mapping
 from minimac.cost.synthesis import Yosys
+from minimac.rtl.emit import yosys_share
 from minimac.soc.board import Board
 from minimac.soc.core import CoreParameters
 from minimac.soc.top import board_verilog
@@ -53,16 +53,9 @@ def post_synthesis(
     steps = mapping(parameters.design, board, text, dsp=dsp, option=option)
     steps.append("write_verilog -noattr netlist.v")
     Yosys(folder, time.monotonic() + _TIMEOUT_S).run(steps)
-    share = _share()
+    share = yosys_share()
     cells = "\n".join(_inlined(share / name) for name in models)
     return (folder / "netlist.v").read_text(encoding="utf-8") + cells
-
-
-def _share() -> Path:
-    spec = find_spec("pyosys")
-    assert spec is not None
-    assert spec.origin is not None
-    return Path(spec.origin).parent / "share"
 
 
 def _inlined(path: Path) -> str:

@@ -1,0 +1,5 @@
+create_clock -name pl_clk0 -period 10.000 [get_pins {ps8/PLCLK[0]}]
+set_property -dict {PACKAGE_PIN G5 IOSTANDARD LVCMOS18 PULLTYPE PULLUP} [get_ports uart_rx]
+set_property -dict {PACKAGE_PIN F6 IOSTANDARD LVCMOS18} [get_ports uart_tx]
+set_false_path -from [get_ports uart_rx]
+set_false_path -to [get_ports uart_tx]

@@ -150,7 +150,7 @@ class Mapper:
                 "keep": keep,
                 "recipe": recipe,
                 "target_ps": target_ps,
-                "code": flow.source_digest("buffering.py", "synthesis.py", "technology.py"),
+                "code": flow.flow_digest(),
                 "pyosys": version("pyosys"),
             }
 

@@ -14,7 +14,7 @@ from typing import Any
 from minimac.cost import Cost, SynthesisError, measure
 from minimac.cost.cache import Cache
 from minimac.cost.measurement import _commit
-from minimac.cost.synthesis import source_digest
+from minimac.cost.synthesis import flow_digest
 from minimac.spec import Design, load_design
 
 __all__ = ["RELAXED", "conditions", "measure_points"]
@@ -45,7 +45,7 @@ def conditions(technology: str, seed: int) -> dict[str, Any]:
         "dsp": False if _is_fpga(technology) else None,
         "seed": seed,
         "versions": {name: version(name) for name in ("minimac", "pyosys", "amaranth", "numpy")},
-        "flow": source_digest("buffering.py", "synthesis.py", "technology.py")[:16],
+        "flow": flow_digest()[:16],
         "commit": _commit(),
     }
 

@@ -181,7 +181,7 @@ def _sources_digest() -> str:
         assert found is not None
         for place in found.submodule_search_locations or ():
             for path in sorted(Path(place).rglob("*")):
-                if path.suffix in (".py", ".yaml"):
+                if path.suffix in (".py", ".yaml", ".v"):
                     digest.update(f"{package}/{path.name}\n".encode())
                     digest.update(path.read_bytes())
     return digest.hexdigest()

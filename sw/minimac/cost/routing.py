@@ -25,7 +25,7 @@ from typing import Any
 from minimac.cost.cache import Cache
 from minimac.cost.children import Child, ChildError, TimeUp
 from minimac.cost.errors import RoutingError
-from minimac.cost.synthesis import Yosys, fpga_flow, source_digest, synthesise
+from minimac.cost.synthesis import Yosys, flow_digest, fpga_flow, source_digest, synthesise
 from minimac.cost.technology import Device, Family, Router
 
 __all__ = ["Routed", "place_and_route"]
@@ -116,7 +116,7 @@ def place_and_route(
         "technology": family.text,
         "flow": steps,
         "part": device.part,
-        "code": source_digest("routing.py", "synthesis.py", "technology.py"),
+        "code": [flow_digest(), source_digest("routing.py")],
         "pyosys": importlib.metadata.version("pyosys"),
         router.wheel: nextpnr,
     }

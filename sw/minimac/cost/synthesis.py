@@ -47,7 +47,7 @@ from minimac.cost.children import Child, ChildError, TimeUp
 from minimac.cost.errors import SynthesisError
 from minimac.cost.technology import Family, Library
 
-__all__ = ["Synthesis", "Yosys", "fpga_flow", "source_digest", "synthesise"]
+__all__ = ["Synthesis", "Yosys", "flow_digest", "fpga_flow", "source_digest", "synthesise"]
 
 
 class Recipe(NamedTuple):
@@ -97,6 +97,12 @@ _NEAR, _MORE = 1.15, 0.9
 
 # ABC's results depend on the order of what it reads, which else follows from the other modules.
 _IN_ORDER = ["autoname", "sort"]
+
+# Without multiplier blocks, products are rows of adders, as wide as factors are and not results.
+_PRODUCTS = ["proc", "opt_expr", "opt_clean", "wreduce t:$mul", "techmap -map product.v -map {row}"]
+
+#: Files that steps name, of this package.
+_MAPS = {path.name: path.read_text("utf-8") for path in (Path(__file__).parent / "maps").iterdir()}
 
 _FRONT = "synth -flatten -booth -noshare -noabc -top {top}"
 
@@ -234,7 +240,7 @@ def synthesise(
         "verilog": verilog,
         "technology": technology.text,
         "flow": flow,
-        "code": source_digest("buffering.py", "synthesis.py", "technology.py"),
+        "code": flow_digest(),
         **target,
         **versions,
     }
@@ -266,6 +272,12 @@ def source_digest(*modules: str) -> str:
     """Hash the code that results depend on: modules of this package, recipes included."""
     text = b"".join((Path(__file__).parent / name).read_bytes() for name in modules)
     return hashlib.sha256(text).hexdigest()
+
+
+def flow_digest() -> str:
+    """Hash the code that netlists follow from."""
+    maps = (f"maps/{name}" for name in sorted(_MAPS))
+    return source_digest("buffering.py", "synthesis.py", "technology.py", *maps)
 
 
 def _logic_ps(library: Library, clock_mhz: float) -> float:
@@ -321,6 +333,7 @@ def fpga_flow(family: Family, top: str, keep: Sequence[str], dsp: bool | None) -
     options = family.with_dsp if use else family.without_dsp
     return [
         *_begin(top, keep),
+        *([] if use else [step.format(row=family.product_row) for step in _PRODUCTS]),
         f"{family.synthesis} {options} -top {top}".replace("  ", " "),
     ]
 
@@ -420,6 +433,8 @@ class Yosys:
 
     def __init__(self, folder: Path, deadline_s: float) -> None:
         self.folder = folder
+        for name, text in _MAPS.items():
+            (folder / name).write_text(text, encoding="utf-8")
         self._child = Child(_PROGRAM, folder, deadline_s)
 
     def netlist(self, script: Sequence[str]) -> dict[str, Any]:

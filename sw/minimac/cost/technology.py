@@ -277,6 +277,8 @@ class Family(Technology):
         Options that let multipliers become DSP blocks, or forbid it.
     dsp_by_default : bool
         Which of them applies when nobody asks.
+    product_row : str
+        What a row of a product becomes without DSP blocks: a file of ``maps``.
     lut_inputs : int
         Inputs of the LUT that ``luts`` counts.
     primitives : mapping of str to mapping of str to int
@@ -297,6 +299,7 @@ class Family(Technology):
     dsp_by_default: bool
     lut_inputs: int
     primitives: Mapping[str, Mapping[str, int]]
+    product_row: str = "row.v"
     router: Router | None = None
 
 

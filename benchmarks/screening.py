@@ -56,12 +56,12 @@ LARGE: dict[str, Any] = {
         }
     ],
     "technologies": ["sky130"],
-    "workload": "minilm",
+    "workload": "digits",
     "quality": ["error"],
     "objectives": ["error_percent", "sky130.area_um2"],
     "simulate": "none",
-    "measure": 60,
-    "screen": 3000,
+    "measure": 40,
+    "screen": 2000,
 }
 
 _TEXT = """\

@@ -221,7 +221,7 @@ def test_what_is_wrong_with_spaces_is_said(write, text, message):
     ("name", "designs"),
     [
         ("minifloat_vs_int", 92),
-        ("approximate_normalization", 222),
+        ("approximate_normalization", 166),
         ("block_formats", 51),
         ("multipliers", 52),
         ("arrays", 150),

@@ -2,13 +2,16 @@
 
 import datetime as dt
 import re
+from pathlib import Path
 
 import pytest
+import yaml
 
 from minimac.explore import Condition, Space
 from minimac.explore.space import Point, axis_values, distinct
 from minimac.spec import SpecError, load_design
 
+EXAMPLES = Path(__file__).parents[2] / "examples"
 BASE = {"unit": "mac", "a": "int8", "b": "int8", "out": "fp32", "accumulate": {"kind": "exact"}}
 FLOAT = {"kind": "float", "width": "{w}", "normalize": "approx({k},{l})"}
 
@@ -44,6 +47,30 @@ def test_words_in_braces_keep_the_type_of_their_values():
     assert [d.accumulate.width for d in designs] == [16, 16, 20, 20]
     assert [str(d.accumulate.normalize) for d in designs[:2]] == ["approx(1,2)", "approx(1,3)"]
     assert designs[0].name == "w16_l2"
+
+
+@pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*/*.yaml")), ids=lambda path: path.stem)
+def test_every_key_of_a_design_can_be_an_axis(path):
+    tree = yaml.safe_load(path.read_text())
+    if "unit" not in tree:
+        return  # shapes of a network
+    design = load_design(tree)
+    for key in design.as_dict().keys() - {"name"}:
+        base = {other: value for other, value in tree.items() if other != key}
+        value = design.as_dict()[key]
+        (point,) = Space(base=base, axes={key: (value,)}).points()
+        assert point.design == design, key
+        if isinstance(value, dict):
+            for part in value.keys() - {"kind"}:
+                Space(base=tree, axes={f"{key}.{part}": (value[part],)})
+
+
+def test_a_word_may_be_called_as_a_field_of_another_unit():
+    space = _space({"a, b": ("e4m{mantissa}",), "mantissa": (2, 3)})
+    assert [p.design.a.name for p in space.points()] == ["e4m2", "e4m3"]
+    # Where the unit has the field, the word sets it, too.
+    space = _space({"product": ("exact", "lmul")}, a="e4m3", b="e4m3", name="by_{product}")
+    assert [str(p.design.product) for p in space.points()] == ["exact", "lmul"]
 
 
 def test_a_field_of_a_part_leaves_the_rest_of_it():

@@ -1,5 +1,6 @@
 """Spaces of designs: axes over the fields of a design, and which combinations count."""
 
+import dataclasses
 import functools
 import graphlib
 import itertools
@@ -12,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from minimac.explore.expressions import Condition
-from minimac.spec import Design, SpecError, load_design, parse_format
+from minimac.spec import UNITS, Design, Format, SpecError, load_design, parse_format
 from minimac.spec.errors import nearest
 
 __all__ = ["ConditionError", "Distinct", "Point", "Space", "axis_values", "distinct"]
@@ -89,8 +90,8 @@ class Space:
                 if field in set_before:
                     raise SpecError(f"axes.{axis[:60]}: {field} is set twice; leave one out")
                 set_before.add(field)
-                if field.split(".")[0] not in _KEYS and field not in used:
-                    hint = nearest(field, [*_KEYS, *used])
+                if field.split(".")[0] not in _keys() and field not in used:
+                    hint = nearest(field, sorted(_keys() | used))
                     raise SpecError(
                         f"axes: {axis[:60]} is no field of a design, and nothing has "
                         f"{{{field[:60]}}} in it{hint}"
@@ -105,6 +106,13 @@ class Space:
             for value in values:
                 for field, own in _spread(axis, value):
                     _check_format(axis, field, own)
+
+    @functools.cached_property
+    def _mere_words(self) -> set[str]:
+        """Axes that set no field: those in braces, unless the unit has a field of that name."""
+        unit = self.base.get("unit")
+        own = _keys(unit) if isinstance(unit, str) and unit in UNITS else _keys()
+        return _words([self.base, *self.axes.values()]) - own
 
     @property
     def size(self) -> int:
@@ -125,7 +133,7 @@ class Space:
         words = {axis: value for axis, value in chosen.items() if axis.isidentifier()}
         tree: dict[str, Any] = _filled(self.base, words)
         for axis, value in chosen.items():
-            if axis.split(".")[0] in _KEYS or "," in axis:
+            if axis not in self._mere_words:
                 for field, own in _spread(axis, value):
                     _put(tree, field, _filled(own, words))
         try:
@@ -182,19 +190,6 @@ class Space:
                 yield point
         if none:
             raise refused or SpecError("where: leaves no design; widen it")
-
-
-#: The keys of a design file.
-_KEYS = frozenset(
-    """
-    name unit a b out accumulate within product out_round out_overflow array lanes pipeline
-    technology clock_mhz normalizer interface reset clock_enable
-    """.split()
-)
-
-
-#: Fields that are names of formats.
-_FORMATS = ("a", "b", "out")
 
 
 def axis_values(axis: str, given: Any) -> tuple[Any, ...]:
@@ -272,6 +267,24 @@ def distinct(points: Iterable[Point]) -> list[Point]:
 
 
 @functools.cache
+def _keys(unit: str | None = None) -> frozenset[str]:
+    """Return the keys of a design file: of one unit, or of any."""
+    kinds = UNITS.values() if unit is None else [UNITS[unit]]
+    return frozenset(["unit", *(f.name for kind in kinds for f in dataclasses.fields(kind))])
+
+
+@functools.cache
+def _formats() -> frozenset[str]:
+    """Return the keys of a design file that are names of formats."""
+    return frozenset(
+        f.name
+        for kind in UNITS.values()
+        for f in dataclasses.fields(kind)
+        if f.type in (Format, Format | None)
+    )
+
+
+@functools.cache
 def _fields(axis: str) -> list[str]:
     return [field.strip() for field in axis.split(",")]
 
@@ -290,7 +303,7 @@ def _spread(axis: str, value: Any) -> list[tuple[str, Any]]:
 
 def _check_format(axis: str, field: str, value: Any) -> None:
     """Refuse what is no format: the search for designs would leave it out without a word."""
-    if field not in _FORMATS or value is None or _words(value):
+    if field not in _formats() or value is None or _words(value):
         return
     try:
         parse_format(value)

@@ -176,7 +176,9 @@ def test_an_example_of_a_space_too_large_to_look_at():
     base = {"a": "bf16", "b": "bf16", "accumulate": {"kind": "float", "width": "{w}"}}
     base["accumulate"]["guard"] = "{v}"
     # The first million and more combinations are no designs.
-    point = _space(axes, ["w + v < 200 and clock_mhz > 500"], **base).example()
+    space = _space(axes, ["w + v < 200 and clock_mhz > 500"], **base)
+    start, point = space.example()
+    assert space.at(start) == point
     assert point.axes["w"] + point.axes["v"] < 200
     with pytest.raises(SpecError, match=r"^where: leaves no design; widen it$"):
         _space(axes, ["w > 1000"], **base).example()

@@ -16,14 +16,22 @@ from minimac.explore.expressions import Condition
 from minimac.spec import UNITS, Design, Format, SpecError, load_design, parse_format
 from minimac.spec.errors import nearest
 
-__all__ = ["ConditionError", "Distinct", "Point", "Space", "axis_values", "distinct"]
+__all__ = [
+    "ENUMERABLE",
+    "ConditionError",
+    "Distinct",
+    "Point",
+    "Space",
+    "axis_values",
+    "distinct",
+]
 
 _PLACE = re.compile(r"\{(\w+)\}")
 _LONGEST_NAME = 64
 _MOST_VALUES = 10_000
 
-#: Combinations that are looked at to find one that is a design.
-_LOOKED_AT = 4000
+#: Combinations up to which a space is looked at as a whole before a sweep runs.
+ENUMERABLE = 4000
 
 
 class ConditionError(SpecError):
@@ -155,12 +163,11 @@ class Space:
         SpecError
             If none is, with the reason of the first; or if a condition cannot be worked out.
         """
-        yield from self._at_each(
-            itertools.product(*(range(len(values)) for values in self.axes.values()))
-        )
+        for _, point in self._at_each(self._all_indices()):
+            yield point
 
-    def example(self) -> Point:
-        """Return a point that counts and is a design.
+    def example(self) -> tuple[tuple[int, ...], Point]:
+        """Return a point that counts and is a design, after where it is: what :meth:`at` takes.
 
         Raises
         ------
@@ -168,13 +175,18 @@ class Space:
             As :meth:`points`; of a space that is too large to be looked at as a whole, if none is
             among many that are drawn at random.
         """
-        if self.size <= _LOOKED_AT:
-            return next(self.points())
+        if self.size <= ENUMERABLE:
+            return next(self._at_each(self._all_indices()))
         drawn = random.Random(0)
         sizes = [len(values) for values in self.axes.values()]
-        return next(self._at_each(tuple(map(drawn.randrange, sizes)) for _ in range(_LOOKED_AT)))
+        return next(self._at_each(tuple(map(drawn.randrange, sizes)) for _ in range(ENUMERABLE)))
 
-    def _at_each(self, all_indices: Iterable[tuple[int, ...]]) -> Iterator[Point]:
+    def _all_indices(self) -> Iterator[tuple[int, ...]]:
+        return itertools.product(*(range(len(values)) for values in self.axes.values()))
+
+    def _at_each(
+        self, all_indices: Iterable[tuple[int, ...]]
+    ) -> Iterator[tuple[tuple[int, ...], Point]]:
         refused: SpecError | None = None
         none = True
         for indices in all_indices:
@@ -187,7 +199,7 @@ class Space:
                 continue
             if point:
                 none = False
-                yield point
+                yield indices, point
         if none:
             raise refused or SpecError("where: leaves no design; widen it")
 

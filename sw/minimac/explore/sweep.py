@@ -11,6 +11,7 @@ from minimac.explore.columns import FACTS, METRICS, QUALITIES
 from minimac.explore.expressions import Condition
 from minimac.explore.fronts import pairs
 from minimac.explore.space import Point, Space, axis_values
+from minimac.explore.unused import check_values
 from minimac.spec import Design, SpecError, load_design
 from minimac.spec.errors import nearest
 from minimac.spec.loading import load_yaml
@@ -202,7 +203,10 @@ def _build(tree: dict[str, Any], name: str, folder: Path) -> Sweep:
 
 
 def _space(number: int, given: Any, shared: dict[str, Any], folder: Path) -> Space:
-    """Return a space as the file describes it, once at least one design of it can be built."""
+    """Return a space as the file describes it, if a design of it can be built, and all are used.
+
+    Of its values, that is: each is in some design, unless a condition keeps it away.
+    """
     from minimac.rtl import plan
 
     where = f"spaces[{number}]"
@@ -224,7 +228,9 @@ def _space(number: int, given: Any, shared: dict[str, Any], folder: Path) -> Spa
             axes={str(axis): axis_values(str(axis), values) for axis, values in axes.items()},
             where=tuple(_condition("where", text) for text in conditions),
         )
-        plan(space.example().design)
+        start, point = space.example()
+        plan(point.design)
+        check_values(space, start)
     except SpecError as error:
         raise SpecError(f"{where}: {error}") from None
     return space

@@ -105,8 +105,8 @@ def ratio(results: Results, whole: Results, cost: str) -> float:
 
 def _run(sweep: Sweep, jobs: int) -> tuple[Results, float]:
     began = time.monotonic()
-    with tempfile.TemporaryDirectory() as folder, progress() as watch:
-        results = run(sweep, Path(folder), jobs=jobs, watch=watch)
+    with tempfile.TemporaryDirectory() as folder, progress() as shown:
+        results = run(sweep, Path(folder), jobs=jobs, **shown)
     return results, time.monotonic() - began
 
 

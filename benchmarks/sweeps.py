@@ -93,8 +93,8 @@ def main(
     _PAGES.mkdir(parents=True, exist_ok=True)
     for name in names or NAMES:
         out = folder / name
-        with progress() as watch:
-            results = run(load_sweep(_EXAMPLES / f"{name}.yaml"), out, jobs=jobs, watch=watch)
+        with progress() as shown:
+            results = run(load_sweep(_EXAMPLES / f"{name}.yaml"), out, jobs=jobs, **shown)
         report(out)
         frame(results).to_csv(_PAGES / f"{name}.csv", index=False, float_format="%.6g")
         pictures = []

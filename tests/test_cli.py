@@ -1118,7 +1118,9 @@ def test_explore_and_report(capsys, monkeypatch, measured):
     monkeypatch.setattr("minimac.bench.simulate", lambda design, **how: ran)
     monkeypatch.setattr("minimac.bench.available_simulators", lambda: ["verilator"])
     # In this process, where the replacements are.
-    monkeypatch.setattr(explore, "run", lambda *args, jobs, watch, scheduler: run(*args, 0, watch))
+    monkeypatch.setattr(
+        explore, "run", lambda *args, jobs, scheduler, **shown: run(*args, 0, **shown)
+    )
     Path("s.yaml").write_text(f"designs: [{INT8}]\ntechnologies: [sky130]\n")
     assert main(["explore", "s.yaml", "-o", "out"]) == 0
     out, err = capsys.readouterr()

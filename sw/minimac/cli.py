@@ -1330,8 +1330,8 @@ def explore(
             print(line)
         return
     began, used_s = time.monotonic(), _processor_s()
-    with progress() as watch:
-        results = run(loaded, folder, jobs=jobs, watch=watch, scheduler=scheduler)
+    with progress() as shown:
+        results = run(loaded, folder, jobs=jobs, scheduler=scheduler, **shown)
     took_s = time.monotonic() - began
     busy = (_processor_s() - used_s) / took_s
     table(results)

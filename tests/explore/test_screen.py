@@ -63,6 +63,22 @@ def test_a_small_space_is_judged_whole():
     assert 700 < len(judged) < 1024
 
 
+def test_looking_for_designs_is_told_of(tmp_path):
+    told = []
+    sweep = _sweep()
+    points = enumerable(sweep, lambda *counts: told.append(counts))
+    # 1024 combinations, most of them designs.
+    assert told == [(1000, 1024, told[0][2])]
+    assert 700 < told[0][2] <= len(points)
+
+    def stop(*counts):
+        assert counts == told[0]
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(sweep, tmp_path, jobs=0, looking=stop)
+
+
 def test_a_search_finds_most_of_the_front_and_the_same_each_time():
     sweep = _sweep(screen=250)
     points = enumerable(sweep)

@@ -2,7 +2,7 @@
 
 import contextlib
 from collections.abc import Callable, Iterator
-from typing import IO, Literal
+from typing import IO, Literal, TypedDict
 
 from minimac.explore.columns import Column, columns, late, row
 from minimac.explore.fronts import competing, on_fronts
@@ -23,14 +23,26 @@ _AT_ONCE_S = 0.5
 _MOST_ROWS = 40
 
 
+class Shown(TypedDict):
+    """What :func:`run` calls to show how far it is, by the names of its arguments."""
+
+    watch: Callable[[Step, StepResult, int, int], None]
+    looking: Callable[[int, int, int], None]
+
+
 @contextlib.contextmanager
-def progress(
-    file: IO[str] | None = None,
-) -> Iterator[Callable[[Step, StepResult, int, int], None]]:
-    """Show the progress of a sweep on standard error; yields what :func:`run` calls.
+def progress(file: IO[str] | None = None) -> Iterator[Shown]:
+    """Show the progress of a sweep on standard error; yields arguments of :func:`run`.
 
     On a terminal a bar with the time spent and left; elsewhere a line for each step, and for many a
     line every few seconds. Failures are lines in both.
+
+    Examples
+    --------
+    ::
+
+        with progress() as shown:
+            run(sweep, folder, **shown)
     """
     import sys
     import time
@@ -84,7 +96,17 @@ def progress(
                 line = f"{done:3}/{total}  {escape(what)}  {result.seconds:.1f} s{left}"
                 console.print(line)
 
-        yield watch
+        def looking(looked: int, total: int, designs: int) -> None:
+            nonlocal began, said
+            found = f"looking for designs: {designs:,} found"
+            bar.update(task, completed=looked, total=total, description=found)
+            began = now = time.monotonic()
+            if not console.is_terminal and now - said >= _EVERY_S:
+                said = now
+                far = f"{looked:,} of {total:,} combinations, {designs:,} designs"
+                console.print(f"looking for designs: {far}")
+
+        yield {"watch": watch, "looking": looking}
 
 
 def table(results: Results, file: IO[str] | None = None) -> None:

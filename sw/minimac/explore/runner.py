@@ -11,7 +11,7 @@ from minimac.cost import Cache
 from minimac.explore.columns import OF_ALL, QUALITIES, broken, columns, row
 from minimac.explore.fronts import on_fronts, sense
 from minimac.explore.results import DesignResult, Journal, Results, StepResult
-from minimac.explore.screen import Judged, choose, enumerable, search
+from minimac.explore.screen import Judged, Looking, choose, enumerable, search
 from minimac.explore.space import Point
 from minimac.explore.steps import Done, Step, code_digest, installed, tools
 from minimac.explore.sweep import Sweep, check_simulator, metrics_of
@@ -40,6 +40,7 @@ def run(
     jobs: int = 2,
     watch: Watch | None = None,
     scheduler: str | None = None,
+    looking: Looking | None = None,
 ) -> Results:
     """Run a sweep, or what is left of it.
 
@@ -63,6 +64,9 @@ def run(
         known of.
     scheduler : str, optional
         Address of a Dask scheduler, whose workers are used instead.
+    looking : callable, optional
+        Called now and then before the first step, while designs are looked for, with the numbers of
+        combinations looked at and of all, and of designs found.
 
     Raises
     ------
@@ -75,7 +79,7 @@ def run(
     if sweep.simulate != "none":
         check_simulator(sweep.simulator)
     with workers(jobs, scheduler) as hands:
-        return _Run(sweep, make_folder(Path(out_dir)), hands, watch).results()
+        return _Run(sweep, make_folder(Path(out_dir)), hands, watch).results(looking)
 
 
 class _Run:
@@ -97,10 +101,10 @@ class _Run:
         self._placed = {f"cost:{name}" for name in every if "luts" in metrics_of(name)}
         self._next_write = 0.0
 
-    def results(self) -> Results:
+    def results(self, looking: Looking | None) -> Results:
         """Do everything, and return what was found."""
         sweep = self._sweep
-        points = enumerable(sweep)
+        points = enumerable(sweep, looking)
         judged: list[Judged] = []
         if points is None or len(points) > sweep.measure:
             self._planned = min(sweep.screen, sweep.size) * len(self._judging())

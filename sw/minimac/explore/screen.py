@@ -11,10 +11,13 @@ from minimac.explore.space import ConditionError, Distinct, Point, Space, distin
 from minimac.explore.sweep import Sweep
 from minimac.spec import SpecError
 
-__all__ = ["Judged", "choose", "search"]
+__all__ = ["Judged", "Looking", "choose", "enumerable", "search"]
 
 #: Combinations that are all looked at to find out which of them are designs.
 _ENUMERABLE = 200_000
+
+#: Combinations after which a search for designs is said to go on: a tenth of a second, or so.
+_SAID_EVERY = 1000
 
 #: Generations without a new design after which a search has found all that it will.
 _IDLE_GENERATIONS = 5
@@ -42,10 +45,27 @@ class Judged(NamedTuple):
 
 Judge = Callable[[Sequence[Point]], list[Judged]]
 
+#: Called while designs are looked for, with the numbers of combinations looked at and of all, and
+#: of designs found.
+Looking = Callable[[int, int, int], None]
 
-def enumerable(sweep: Sweep) -> list[Point] | None:
+
+def enumerable(sweep: Sweep, looking: Looking | None = None) -> list[Point] | None:
     """Return all designs of a sweep, or None if there are too many combinations to look at."""
-    return distinct(sweep.points()) if sweep.size <= _ENUMERABLE else None
+    if sweep.size > _ENUMERABLE:
+        return None
+    met = Distinct()
+    seen = len(sweep.designs)
+
+    def looked() -> None:
+        nonlocal seen
+        seen += 1
+        if looking and seen % _SAID_EVERY == 0:
+            looking(seen, sweep.size, len(met))
+
+    for point in sweep.points(looked):
+        met.add(point)
+    return list(met)
 
 
 def search(sweep: Sweep, points: Sequence[Point] | None, judge: Judge) -> list[Judged]:

@@ -8,7 +8,7 @@ import json
 import math
 import random
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -122,6 +122,18 @@ class Space:
         own = _keys(unit) if isinstance(unit, str) and unit in UNITS else _keys()
         return _words([self.base, *self.axes.values()]) - own
 
+    @functools.cached_property
+    def _worded(self) -> list[str]:
+        """Keys of the base that have words in braces."""
+        return [key for key, part in self.base.items() if _words(part)]
+
+    @functools.cached_property
+    def _naming_axes(self) -> list[str]:
+        """Axes along which designs differ; but words in braces, where a text that has them does."""
+        told = {word for axis in self.axes for v in self.axes[axis] for word in _words(str(v))}
+        untold = [axis for axis in self.axes if axis not in told]
+        return [a for a in untold if len(self.axes[a]) > 1 or _words(self.axes[a])] or untold
+
     @property
     def size(self) -> int:
         """The number of combinations, those that do not count included."""
@@ -139,31 +151,37 @@ class Space:
             axis: values[n] for (axis, values), n in zip(self.axes.items(), indices, strict=True)
         }
         words = {axis: value for axis, value in chosen.items() if axis.isidentifier()}
-        tree: dict[str, Any] = _filled(self.base, words)
+        tree = {**self.base, **{key: _filled(self.base[key], words) for key in self._worded}}
         for axis, value in chosen.items():
             if axis not in self._mere_words:
                 for field, own in _spread(axis, value):
                     _put(tree, field, _filled(own, words))
+        known = {**tree, **words}
         try:
-            if not all(condition({**tree, **words}) for condition in self.where):
+            if not all(condition(known) for condition in self.where):
                 return None
         except SpecError as error:
             raise ConditionError(f"where: {error}") from None
         axes = {axis: _said(_filled(value, words)) for axis, value in chosen.items()}
         given = tree.pop("name", None)
-        name = _name(axes, self.axes) if given is None else given
+        name = _name({a: axes[a] for a in self._naming_axes}) if given is None else given
         name = _plain(name) if isinstance(name, str) else name
         return Point(design=load_design({"name": name, **tree}), axes=axes)
 
-    def points(self) -> Iterator[Point]:
+    def points(self, looked: Callable[[], object] | None = None) -> Iterator[Point]:
         """Yield all that count and are designs, the last axis fastest.
+
+        Parameters
+        ----------
+        looked : callable, optional
+            Called after each combination, whether it is a design or not.
 
         Raises
         ------
         SpecError
             If none is, with the reason of the first; or if a condition cannot be worked out.
         """
-        for _, point in self._at_each(self._all_indices()):
+        for _, point in self._at_each(self._all_indices(), looked):
             yield point
 
     def example(self) -> tuple[tuple[int, ...], Point]:
@@ -185,18 +203,22 @@ class Space:
         return itertools.product(*(range(len(values)) for values in self.axes.values()))
 
     def _at_each(
-        self, all_indices: Iterable[tuple[int, ...]]
+        self,
+        all_indices: Iterable[tuple[int, ...]],
+        looked: Callable[[], object] | None = None,
     ) -> Iterator[tuple[tuple[int, ...], Point]]:
         refused: SpecError | None = None
         none = True
         for indices in all_indices:
+            point = None
             try:
                 point = self.at(indices)
             except ConditionError:
                 raise
             except SpecError as error:
                 refused = refused or error
-                continue
+            if looked:
+                looked()
             if point:
                 none = False
                 yield indices, point
@@ -258,6 +280,12 @@ class Distinct:
         self._found: dict[str, Point] = {}
         self._names: set[str] = set()
 
+    def __len__(self) -> int:
+        return len(self._found)
+
+    def __iter__(self) -> Iterator[Point]:
+        return iter(self._found.values())
+
     def add(self, point: Point) -> Point:
         """Return a point, under another name if its own is taken, or the earlier equal one."""
         tree = point.design.as_dict()
@@ -275,7 +303,9 @@ class Distinct:
 def distinct(points: Iterable[Point]) -> list[Point]:
     """Return points without those equal to earlier ones, and each with a name of its own."""
     known = Distinct()
-    return list({id(point): point for point in map(known.add, points)}.values())
+    for point in points:
+        known.add(point)
+    return list(known)
 
 
 @functools.cache
@@ -365,22 +395,16 @@ def _said(value: Any) -> Any:
     return value
 
 
+@functools.lru_cache(maxsize=4096)
 def _plain(text: str) -> str:
     """Return a text as part of a name."""
     return re.sub(r"\W+", "_", text, flags=re.ASCII).strip("_")
 
 
-def _name(axes: Mapping[str, Any], choices: Mapping[str, Sequence[Any]]) -> str:
-    """Name a design by its values on the axes along which designs differ.
-
-    Words in braces are left out where a text that has them is there.
-    """
-    told = {word for axis in choices for v in choices[axis] for word in _PLACE.findall(str(v))}
-    untold = [axis for axis in axes if axis not in told]
-    differ = [axis for axis in untold if len(choices[axis]) > 1 or _words(choices[axis])]
+def _name(axes: Mapping[str, Any]) -> str:
+    """Name a design by values on axes."""
     parts = []
-    for axis in differ or untold:
-        value = axes[axis]
+    for axis, value in axes.items():
         text = _plain(str(value))
         minus = str(value).startswith("-") * "m"
         parts.append(text if text[:1].isalpha() else f"{re.split(r'[ .,]', axis)[-1]}{minus}{text}")

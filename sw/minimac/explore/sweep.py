@@ -2,7 +2,7 @@
 
 import functools
 import itertools
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -107,10 +107,16 @@ class Sweep:
         """The number of designs, counting combinations that turn out to be none."""
         return len(self.designs) + sum(space.size for space in self.spaces)
 
-    def points(self) -> Iterator[Point]:
-        """Yield all designs: those named, then those of each space."""
+    def points(self, looked: Callable[[], object] | None = None) -> Iterator[Point]:
+        """Yield all designs: those named, then those of each space.
+
+        Parameters
+        ----------
+        looked : callable, optional
+            As of :meth:`Space.points`.
+        """
         named = (Point(design=design, axes={}) for design in self.designs)
-        return itertools.chain(named, *(space.points() for space in self.spaces))
+        return itertools.chain(named, *(space.points(looked) for space in self.spaces))
 
     @functools.cached_property
     def known_objectives(self) -> tuple[tuple[str, ...], tuple[str, ...]]:

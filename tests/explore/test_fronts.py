@@ -87,7 +87,9 @@ def test_why_a_design_is_on_a_front_or_not(results):
     ]
     broken = {"broken": ["sky130.area_um2 <= 500"]}
     results.designs[0].steps["limits"] = StepResult(ok=True, seconds=0.0, result=broken)
-    assert explain(results, "good")[1] == "on no front, since it breaks sky130.area_um2 <= 500"
+    assert (
+        explain(results, "good")[1] == "on no front, since it does not keep sky130.area_um2 <= 500"
+    )
     assert "on the front with" in explain(results, "worse")[1]
     results.designs[0].steps["limits"] = StepResult(ok=False, seconds=0.0, reason="damaged")
     assert explain(results, "good")[1] == "limits failed: damaged"

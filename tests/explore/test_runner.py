@@ -7,7 +7,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from minimac.explore import Sweep, load_results, run
+from minimac.explore import Condition, Sweep, explain, load_results, run
+from minimac.explore.columns import broken
 from minimac.explore.steps import Step
 from minimac.spec import SpecError
 
@@ -75,6 +76,32 @@ def test_a_step_that_fails_is_recorded_and_stops_nothing(sweep, quick, tmp_path,
     assert not run(sweep, tmp_path, jobs=0).failed
     assert quick[len(before) :] == ["simulate one", "simulate two"]
     assert not (tmp_path / "two" / "simulate.error").exists()
+
+
+def test_a_limit_on_what_is_unknown_is_not_kept(sweep, quick, tmp_path, monkeypatch):
+    def measure(design, technology, operands=None):
+        if (design.name, technology) == ("one", "sky130"):
+            raise ValueError("not mapped")
+        return SimpleNamespace(as_dict=lambda: {"area_um2": 12.5, "luts": 3})
+
+    monkeypatch.setattr("minimac.cost.measure", measure)
+    limits = (Condition("sky130.area_um2 <= 20"), Condition("ecp5.luts < 3"))
+    objectives = ("accuracy_percent", "ecp5.luts")
+    limited = replace(sweep, limits=limits[:1], objectives=objectives, simulate="front")
+    results = run(limited, tmp_path, jobs=0)
+    one, two = results.designs
+    assert broken(one) == ["sky130.area_um2 <= 20 (unknown)"]
+    assert broken(two) == []
+    # So the other is on the front by itself, though both have figures of all objectives.
+    assert "simulate" in two.steps
+    assert "simulate" not in one.steps
+    assert explain(results, "one")[1:] == [
+        "cost:sky130 failed: ValueError: not mapped",
+        "on no front, since it does not keep sky130.area_um2 <= 20 (unknown)",
+    ]
+    one, two = run(replace(limited, limits=limits), tmp_path, jobs=0).designs
+    assert broken(one) == ["sky130.area_um2 <= 20 (unknown)", "ecp5.luts < 3"]
+    assert broken(two) == ["ecp5.luts < 3"]
 
 
 def test_results_of_other_code_are_not_used(sweep, quick, tmp_path, monkeypatch):

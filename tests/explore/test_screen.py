@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 from minimac.explore import Space, Sweep, load_results, run
+from minimac.explore.columns import broken
 from minimac.explore.expressions import Condition
+from minimac.explore.fronts import competing
 from minimac.explore.screen import Judged, choose, enumerable, search
 from minimac.spec import SpecError
 
@@ -189,3 +191,31 @@ def test_limits_are_kept(predicted, tmp_path):
     none = _sweep(measure=8, screen=60, limits=(Condition("sky130.area_um2 <= 1"),))
     with pytest.raises(SpecError, match=r"^limits: no design of large is predicted to keep them$"):
         run(none, tmp_path / "none", jobs=0)
+
+
+def test_limits_that_nothing_is_predicted_for_keep_none_from_being_measured(predicted, tmp_path):
+    limits = (Condition("sky130.luts <= 5"),)
+    results = run(_sweep(measure=2, screen=60, limits=limits), tmp_path, jobs=0)
+    measured = [design for design in results.designs if "cost:sky130" in design.steps]
+    assert len(measured) == 2
+    # But what was not measured may break them: it is on no front.
+    competing_ = [design for design, _ in competing(results)]
+    assert competing_ == measured
+    others = [design for design in results.designs if design not in measured]
+    assert others
+    assert {text for design in others for text in broken(design)} == {"sky130.luts <= 5 (unknown)"}
+    with open(tmp_path / "screened.csv") as file:
+        assert {row["broken"] for row in csv.DictReader(file)} == {""}
+
+
+def test_what_a_design_says_of_itself_is_known_when_it_is_judged(predicted, tmp_path):
+    limits = (Condition("bits_per_value <= 8"),)
+    objectives = ("accuracy_percent", "bits_per_value")
+    sweep = _sweep(measure=2, screen=60, limits=limits, objectives=objectives)
+    results = run(sweep, tmp_path, jobs=0)
+    measured = [design for design in results.designs if "cost:sky130" in design.steps]
+    assert {design.design["a"] for design in measured} <= {"e4m3fn", "e5m2"}
+    with open(tmp_path / "screened.csv") as file:
+        rows = list(csv.DictReader(file))
+    assert {row["bits_per_value"] for row in rows} == {"8.0", "16.0"}
+    assert all(bool(row["broken"]) == (row["bits_per_value"] == "16.0") for row in rows)

@@ -19,6 +19,7 @@ __all__ = [
     "better_of",
     "broken",
     "columns",
+    "facts",
     "late",
     "row",
 ]
@@ -136,7 +137,7 @@ def columns(results: Results) -> list[Column]:
             found.append(Column(key=key, title=title, unit=unit, better=better, digits=digits))
     for key, (title, unit, better, digits) in FACTS.items():
         # Of equal value it says nothing.
-        if len({_fact(design, key) for design in results.designs} - {None}) > 1:
+        if len({facts(design)[key] for design in results.designs} - {None}) > 1:
             found.append(
                 Column(key=key, title=title, unit=unit, better=better, digits=digits, brief=False)
             )
@@ -205,6 +206,11 @@ def _lanes(design: DesignResult) -> int:
     return int(design.design.get("lanes") or 1)
 
 
+def facts(design: DesignResult) -> dict[str, float | None]:
+    """Return what a design says of itself, by column."""
+    return {key: _fact(design, key) for key in FACTS}
+
+
 def _fact(design: DesignResult, key: str) -> float | None:
     """Return the mean width of an operand, its share of a scale included."""
     assert key == "bits_per_value"
@@ -231,7 +237,10 @@ def _basis(design: DesignResult, technologies: Iterable[str]) -> str:
 
 
 def broken(design: DesignResult) -> list[str]:
-    """Name the limits of the sweep that a design does not keep; it is on no front then."""
+    """Name the limits of the sweep that a design does not keep; it is on no front then.
+
+    Those that cannot be told, for want of a figure, have ``(unknown)`` after them.
+    """
     found = design.found("limits").get("broken")
     return [str(limit) for limit in found] if isinstance(found, list) else []
 

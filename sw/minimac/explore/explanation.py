@@ -41,7 +41,7 @@ def explain(results: Results, name: str) -> list[str]:
     if design.failures:
         said += [f"{step} failed: {reason}" for step, reason in design.failures.items()]
     if limits := broken(design):
-        return [*said, f"on no front, since it breaks {'; '.join(limits)}"]
+        return [*said, f"on no front, since it does not keep {'; '.join(limits)}"]
     among = competing(results)
     titles = {column.key: column for column in columns(results)}
     own = dict(next(values for other, values in among if other is design))

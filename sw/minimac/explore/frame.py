@@ -24,7 +24,7 @@ def frame(results: Results) -> "pd.DataFrame":
     pandas.DataFrame
         In the order of the sweep. ``design``, ``arithmetic``; the axes of the sweep by their
         names (``axes.NAME`` where that is also a column); ``basis``, qualities and costs with the
-        keys of :func:`columns`; ``family`` of the format; ``limits``, those that it breaks;
+        keys of :func:`columns`; ``family`` of the format; ``limits``, those not kept;
         ``failures``, the steps that failed and why. What is not known is missing (NaN, NA).
     """
     import pandas as pd

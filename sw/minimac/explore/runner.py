@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from minimac.cost import Cache
-from minimac.explore.columns import OF_ALL, QUALITIES, broken, columns, row
+from minimac.explore.columns import FACTS, OF_ALL, QUALITIES, broken, columns, facts, row
 from minimac.explore.fronts import on_fronts, sense
 from minimac.explore.results import DesignResult, Journal, Results, StepResult
 from minimac.explore.screen import Judged, Looking, choose, enumerable, search
@@ -309,12 +309,16 @@ class _Run:
         """Return what is known of a design by itself, by column."""
         technologies = [*self._sweep.technologies, *self._sweep.front_technologies]
         alone = Results(sweep="", conditions={}, technologies=technologies, designs=[design])
-        return row(design, columns(alone))
+        return {**row(design, columns(alone)), **facts(design)}
 
     def _broken(
         self, design: DesignResult, values: dict[str, Any], lenient: bool = False
     ) -> tuple[str, ...]:
-        """Return the limits that a design breaks; to be lenient is to lessen what is estimated."""
+        """Return the limits that a design does not keep, as far as is known.
+
+        To be lenient is to lessen what is estimated, and to take as kept what is not known: some
+        technologies have no predictions, or not of all figures.
+        """
         names: dict[str, Any] = {}
         for key, value in values.items():
             technology, dot, metric = key.rpartition(".")
@@ -329,11 +333,11 @@ class _Run:
         found = []
         for limit in self._sweep.limits:
             try:
-                kept = limit(names)
-            except SpecError:
-                continue  # of a figure that there is none of
-            if not kept:
-                found.append(limit.text)
+                if not limit(names):
+                    found.append(limit.text)
+            except SpecError:  # of a figure that there is none of
+                if not lenient:
+                    found.append(f"{limit.text} (unknown)")
         return tuple(found)
 
     def _write_screened(self, judged: Iterable[Judged]) -> None:
@@ -346,7 +350,7 @@ class _Run:
         keys = [
             key
             for key in dict.fromkeys(key for entry in judged for key in entry.values)
-            if key in QUALITIES or "." in key
+            if key in QUALITIES or key in FACTS or "." in key
         ]
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")

@@ -4,6 +4,7 @@ import base64
 import csv
 import gzip
 import json
+import math
 import re
 from html.parser import HTMLParser
 
@@ -27,7 +28,7 @@ class Page(HTMLParser):
         self.scripts: list[str] = []
         self.inside = ""
         self.feed(text)
-        self.data = json.loads(self.scripts[0])
+        self.data = json.loads(self.scripts[0], parse_constant=pytest.fail)  # as a browser does
 
     def handle_starttag(self, tag, attrs):
         """Keep a tag."""
@@ -112,6 +113,14 @@ def test_either_quality_both_or_none(results, write, kept):
     data = Page(write(results)[0]).data
     found = {front["y"] for front in data["fronts"]}
     assert found == ({f"{quality}_percent" for quality in kept} or {"sky130.energy_pj_per_mac"})
+
+
+def test_what_is_infinite(results, write):
+    results.designs[1].steps["accuracy"].result["accuracy"] = math.inf
+    results.designs[1].axes["scale"] = math.inf
+    page = Page(write(results)[0])
+    assert page.column("accuracy_percent") == [97, None, 50]
+    assert page.column("axes.scale") == [None, math.inf, None]
 
 
 def test_nothing_is_loaded(results, write):

@@ -1,6 +1,7 @@
 """Tests of :mod:`minimac.explore.results`."""
 
 import json
+import math
 import re
 
 import pytest
@@ -13,6 +14,32 @@ from minimac.spec import SpecError
 def test_results_come_back_equal(results, tmp_path):
     Journal(tmp_path).write(results)
     assert load_results(tmp_path) == results
+
+
+def test_what_is_infinite_is_valid_json_and_comes_back(results, tmp_path):
+    good = results.designs[0]
+    found = {"error_percent": math.inf, "NaN": [-math.inf, 'Infinity "NaN", -Infinity\\'], "x": 1.0}
+    good.steps["error"] = StepResult(ok=True, seconds=1.0, result={**found, "layer": math.nan})
+    good.axes["scale"] = math.inf
+    journal = Journal(tmp_path)
+    journal.write(results)
+    journal.append([("k", "good", "error", good.steps["error"])])
+    loaded = load_results(tmp_path)
+    assert loaded == results
+    assert loaded.designs[0].found("error") == {**found, "layer": None}
+    assert journal.read() == {"k": good.steps["error"]}
+    # A browser refuses the words, and reads the numbers as Python does.
+    for path in tmp_path.iterdir():
+        text = path.read_text()
+        tree = json.loads(text, parse_constant=pytest.fail)
+        assert "1e999" in text
+        assert math.inf in _numbers(tree)
+        assert -math.inf in _numbers(tree)
+
+
+def _numbers(tree):
+    parts = tree.values() if isinstance(tree, dict) else tree if isinstance(tree, list) else ()
+    return [tree] if isinstance(tree, float) else [x for part in parts for x in _numbers(part)]
 
 
 def test_equal_results_give_equal_bytes(results, tmp_path):

@@ -4,6 +4,7 @@ import base64
 import functools
 import gzip
 import io
+import json
 import statistics
 from collections.abc import Sequence
 from importlib.resources import files
@@ -15,7 +16,7 @@ from minimac.explore.families import family
 from minimac.explore.frame import frame
 from minimac.explore.fronts import comparisons, costs, qualities
 from minimac.explore.plots import write_plots
-from minimac.explore.results import DesignResult, Results, load_results
+from minimac.explore.results import DesignResult, Results, load_results, valid_json
 from minimac.spec.files import write_whole
 
 __all__ = ["report"]
@@ -74,6 +75,7 @@ def _html(results: Results) -> str:
     from plotly.offline import get_plotlyjs
 
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
+    environment.policies["json.dumps_function"] = _json
     web = files("minimac.explore") / "web"
     source = (web / "page.html.j2").read_text(encoding="utf-8")
     every = columns(results)
@@ -115,6 +117,10 @@ def _html(results: Results) -> str:
         ),
         plotly=_packed(get_plotlyjs()),
     )
+
+
+def _json(value: Any, **options: Any) -> str:
+    return valid_json(json.dumps(value, **options))
 
 
 def _packed(script: str) -> str:

@@ -7,6 +7,7 @@ and then, in one step. A crash loses what was under way, and nothing else.
 import functools
 import json
 import os
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,7 +16,13 @@ from typing import Any, Literal
 from minimac.spec import SpecError
 from minimac.spec.files import write_whole
 
-__all__ = ["DesignResult", "Journal", "Results", "StepResult", "load_results"]
+__all__ = ["DesignResult", "Journal", "Results", "StepResult", "load_results", "valid_json"]
+
+#: Texts, to be passed over, and what writers of JSON have besides it.
+_NO_JSON = re.compile(r'"(?:[^"\\]|\\.)*"|-?Infinity|NaN')
+
+#: What is valid, and infinite to whoever reads it as a float64, in Python as in a browser.
+_VALID = {"Infinity": "1e999", "-Infinity": "-1e999", "NaN": "null"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +37,8 @@ class StepResult:
     reason : str
         Why it failed, in one line.
     result : dict
-        What it found: flat names with their units.
+        What it found: flat names with their units. Of a figure that is no number (NaN) there is
+        None, as in files.
     """
 
     __pydantic_config__ = {"extra": "forbid"}
@@ -39,6 +47,9 @@ class StepResult:
     seconds: float
     reason: str = ""
     result: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "result", _without_nan(self.result))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,6 +127,27 @@ class Results:
     def failed(self) -> bool:
         """Whether any step of any design failed."""
         return any(design.failures for design in self.designs)
+
+
+def valid_json(text: str) -> str:
+    """Return JSON without the words that Python writes for infinities and NaN.
+
+    Examples
+    --------
+    >>> valid_json('{"Infinity": [Infinity, -Infinity, 1.5, NaN]}')
+    '{"Infinity": [1e999, -1e999, 1.5, null]}'
+    """
+    if "Infinity" not in text and "NaN" not in text:
+        return text
+    return _NO_JSON.sub(lambda found: _VALID.get(found[0], found[0]), text)
+
+
+def _without_nan(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_nan(part) for key, part in value.items()}
+    if isinstance(value, list):
+        return [_without_nan(part) for part in value]
+    return None if isinstance(value, float) and value != value else value
 
 
 @functools.cache
@@ -210,7 +242,7 @@ class Journal:
             with open(self._path, "ab+") as file:
                 if file.tell() and (file.seek(-1, os.SEEK_END), file.read(1))[1] != b"\n":
                     file.write(b"\n")  # a line cut short by a crash must not spoil this one
-                file.write("".join(f"{line}\n" for line in lines).encode())
+                file.write("".join(f"{valid_json(line)}\n" for line in lines).encode())
                 file.flush()
                 os.fsync(file.fileno())
         except OSError as error:
@@ -218,5 +250,7 @@ class Journal:
 
     def write(self, results: Results) -> None:
         """Write ``results.json`` anew."""
-        text = _adapter().dump_json(results, indent=1).decode()
-        write_whole(self._folder / "results.json", text + "\n")
+        from pydantic_core import to_json
+
+        text = to_json(results, indent=1, inf_nan_mode="constants").decode()
+        write_whole(self._folder / "results.json", valid_json(text) + "\n")

@@ -85,6 +85,15 @@ def test_why_a_design_is_on_a_front_or_not(results):
         "cost:sky130 failed: not mapped",
         "accuracy_percent and sky130.area_um2: unknown, so it is on no front of theirs",
     ]
+    results.designs[1].axes["b"] = "int8"
+    results.designs[0].axes["b"] = "int4"
+    results.designs[1].steps["cost:ecp5"].result["luts"] = 200
+    results.objectives[1:] = ["ecp5.luts"]
+    assert explain(results, "worse")[1] == (
+        "accuracy_percent and ecp5.luts: not on the front with 96.00 % and 200 LUTs: 1 better; the "
+        "nearest is good with 97.00 % and 100 LUTs (b: int4 instead of int8)"
+    )
+    results.objectives[:] = OBJECTIVES
     broken = {"broken": ["sky130.area_um2 <= 500"]}
     results.designs[0].steps["limits"] = StepResult(ok=True, seconds=0.0, result=broken)
     assert (
@@ -107,4 +116,4 @@ def test_the_nearest_better_design_differs_on_the_fewest_axes(results):
     broken.axes.update(a="int8", width=20)
     broken.steps.update(good.steps)
     said = explain(results, "worse")[1]
-    assert "2 better; the nearest is broken with 97.00 % and 1,000 µm² (width 20 inst" in said
+    assert "2 better; the nearest is broken with 97.00 % and 1,000 µm² (width: 20 inst" in said

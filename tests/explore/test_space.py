@@ -110,6 +110,10 @@ def test_a_space_without_a_design_says_why():
     ("axes", "message"),
     [
         ({"acumulate.width": (1,)}, "axes: acumulate.width is no field of a design, and nothing"),
+        (
+            {"kind": ("exact",)},
+            "axes: kind is no field of a design, and nothing has {kind} in it; did you mean 'acc",
+        ),
         ({"w": (1,)}, "axes: w is no field of a design, and nothing has {w} in it"),
         ({"a": ("e{E}m3",)}, "{E}: there is no such axis; write it below axes"),
         ({"a": ("e{E}m3",), "E": ("{F}",), "F": ("{E}",)}, "axes.E: has itself in braces"),

@@ -198,7 +198,26 @@ def test_spaces_of_a_file(write):
         ),
         (
             "designs: [x.yaml]\ntechnologies: [ecp5]\nlimits: ['ecp5.area_um2 < 3']",
-            "limits: 'ecp5.area_um2 < 3': there is no area_um2",
+            "limits: 'ecp5.area_um2 < 3': there is no area_um2; columns are accuracy_percent, bits",
+        ),
+        (
+            "designs: [x.yaml]\ntechnologies: [xc7]\nobjectives: [xc7.fmax_mhz]",
+            "objectives: must be among accuracy_percent, bits_per_value, xc7.luts, ",
+        ),
+        (
+            "designs: [x.yaml]\nquality: none",
+            "quality: must be a list of accuracy, error or both, or",
+        ),
+        (
+            SPACE + "axes: {accumulate.max_terms: 12..20}",
+            (
+                "spaces[0]: axes.accumulate.max_terms: must be a list of values, or a range {from, "
+                "to, step} or {from, to, factor}, not '12..20'"
+            ),
+        ),
+        (
+            SPACE + "axes: {'a, b': [int8]}\n  where: a == b",
+            "spaces[0].where: must be a list of conditions, such as ['bits(a) >= bits(b)'], not ",
         ),
         ("designs: [x.yaml]\nsimulate: some", "simulate: must be all or front or none, not 'some'"),
         (
@@ -232,3 +251,14 @@ def test_sweeps_that_are_shipped(name, designs):
     points = distinct(sweep.points())
     assert len(points) == designs <= sweep.measure
     assert len({point.design.name for point in points}) == designs
+
+
+def test_sweeps_of_the_manual(tmp_path):
+    text = (EXAMPLES.parent / "docs" / "explore.md").read_text()
+    found = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
+    assert len(found) == 2
+    (tmp_path / "mine.yaml").write_text(DESIGN.format(name="mine"))
+    for n, sweep in enumerate(found):
+        path = tmp_path / f"{n}.yaml"
+        path.write_text(sweep)
+        assert load_sweep(path).size == (6, 109)[n]

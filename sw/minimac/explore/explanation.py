@@ -67,7 +67,8 @@ def _reason(
 
     def figures(values: Mapping[str, Any]) -> str:
         return " and ".join(
-            f"{titles[key].text(values[key])} {titles[key].unit}".strip() for key in keys
+            f"{titles[key].text(values[key])} {titles[key].unit or titles[key].title}"
+            for key in keys
         )
 
     signed = {key: sense(key) for key in keys}
@@ -92,7 +93,7 @@ def _reason(
     other, values = min(better, key=distance)
     cheapest = min(better, key=lambda entry: entry[1][pair.cost] * signed[pair.cost])
     changes = ", ".join(
-        f"{axis} {value} instead of {design.axes.get(axis)}"
+        f"{axis}: {value} instead of {design.axes.get(axis)}"
         for axis, value in other.axes.items()
         if design.axes.get(axis) != value
     )
@@ -101,6 +102,6 @@ def _reason(
         f"with {figures(values)}{f' ({changes})' if changes else ''}"
     )
     if cheapest[0] is not other:
-        text += f"; the best {titles[pair.cost].title} is that of {cheapest[0].name} with "
+        text += f"; the best in {titles[pair.cost].title} is {cheapest[0].name} with "
         text += figures(cheapest[1])
     return text

@@ -99,7 +99,7 @@ class Space:
                     raise SpecError(f"axes.{axis[:60]}: {field} is set twice; leave one out")
                 set_before.add(field)
                 if field.split(".")[0] not in _keys() and field not in used:
-                    hint = nearest(field, sorted(_keys() | used))
+                    hint = self._hint(field, used)
                     raise SpecError(
                         f"axes: {axis[:60]} is no field of a design, and nothing has "
                         f"{{{field[:60]}}} in it{hint}"
@@ -114,6 +114,13 @@ class Space:
             for value in values:
                 for field, own in _spread(axis, value):
                     _check_format(axis, field, own)
+
+    def _hint(self, field: str, words: set[str]) -> str:
+        """Say what is meant by what is no field: a field of a part, or what is written alike."""
+        for key, part in self.base.items():
+            if isinstance(part, dict) and field in part:
+                return f"; did you mean '{key}.{field}'?"
+        return nearest(field, sorted(_keys() | words))
 
     @functools.cached_property
     def _mere_words(self) -> set[str]:
@@ -254,7 +261,7 @@ def axis_values(axis: str, given: Any) -> tuple[Any, ...]:
     ):
         raise SpecError(
             f"axes.{axis[:60]}: must be a list of values, or a range {{from, to, step}} or "
-            f"{{from, to, factor}}"
+            f"{{from, to, factor}}, not {repr(given)[:60]}"
         )
     low, high = given["from"], given["to"]
     step, factor = given.get("step", 1), given.get("factor")

@@ -26,7 +26,7 @@ _KEYS = {
     "front_technologies": "a list of names",
     "workload": "a word",
     "scales": "tensor or vector",
-    "quality": "a list of accuracy, error or both",
+    "quality": "a list of accuracy, error or both, or [] for none",
     "objectives": "a list of columns, such as error_percent or sky130.area_um2",
     "limits": "a list of conditions, such as 'sky130.area_um2 <= 20000'",
     "simulate": "all, front or none",
@@ -142,13 +142,16 @@ class Sweep:
 
 def metrics_of(technology: str) -> list[str]:
     """Return the metrics that costs in a technology have."""
-    from minimac.cost import Library, load_technology
+    from minimac.cost import Family, Library, load_technology
 
-    cells = isinstance(load_technology(technology), Library)
+    loaded = load_technology(technology)
+    cells = isinstance(loaded, Library)
+    timed = not isinstance(loaded, Family) or loaded.router is not None
     only = {"area_um2", "area_um2_per_mac", "energy_pj_per_mac", "energy_glitches_pj_per_mac"}
     only |= {"leakage_uw", "cells", "registers"}
     resources = {"luts", "luts_per_mac", "ffs", "dsps", "carries", "brams"}
-    return [name for name in METRICS if name not in (resources if cells else only)]
+    missing = (resources if cells else only) | (set() if timed else {"delay_ps", "fmax_mhz"})
+    return [name for name in METRICS if name not in missing]
 
 
 def load_sweep(source: Path | str | dict[str, Any], name: str = "sweep") -> Sweep:
@@ -224,10 +227,16 @@ def _space(number: int, given: Any, shared: dict[str, Any], folder: Path) -> Spa
             raise SpecError(f"{where}.{str(key)[:60]}: unknown key{hint}")
     axes = given.get("axes")
     if not isinstance(axes, dict) or not axes:
-        raise SpecError(f"{where}.axes: must be a mapping of axes to lists of values or ranges")
+        raise SpecError(
+            f"{where}.axes: must be a mapping of axes to lists of values or ranges, not "
+            + _short(axes)
+        )
     conditions = given.get("where", [])
     if not isinstance(conditions, list) or not all(isinstance(text, str) for text in conditions):
-        raise SpecError(f"{where}.where: must be a list of conditions between fields")
+        raise SpecError(
+            f"{where}.where: must be a list of conditions, such as ['bits(a) >= bits(b)'], not "
+            + _short(conditions)
+        )
     try:
         space = Space(
             base=_merged(shared, _base(given.get("base"), folder, "base")),
@@ -302,7 +311,7 @@ def _check_objectives(sweep: Sweep) -> None:
         try:
             limit(names)
         except SpecError as error:
-            raise SpecError(f"limits: {error}") from None
+            raise SpecError(f"limits: {error}; columns are {', '.join(known)}") from None
 
 
 def _check_size(sweep: Sweep) -> None:

@@ -138,7 +138,7 @@ def test_a_dask_cluster_finds_the_same_also_when_a_worker_dies(sweep_file, tmp_p
             killed.append(worker)
 
     with LocalCluster(
-        n_workers=2, threads_per_worker=1, dashboard_address=None, silence_logs=50
+        n_workers=2, threads_per_worker=1, dashboard_address=":0", silence_logs=50
     ) as cluster:
         address = cluster.scheduler_address
         run(load_sweep(sweep_file), tmp_path / "there", scheduler=address, watch=kill)

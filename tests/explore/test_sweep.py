@@ -242,7 +242,7 @@ def test_what_is_wrong_with_spaces_is_said(write, text, message):
         ("minifloat_vs_int", 92),
         ("approximate_normalization", 166),
         ("block_formats", 51),
-        ("multipliers", 52),
+        ("multipliers", 36),
         ("arrays", 150),
     ],
 )

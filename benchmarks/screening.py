@@ -60,8 +60,8 @@ LARGE: dict[str, Any] = {
     "quality": ["error"],
     "objectives": ["error_percent", "sky130.area_um2"],
     "simulate": "none",
-    "measure": 40,
-    "screen": 2000,
+    "measure": 30,
+    "screen": 1000,
 }
 
 _TEXT = """\

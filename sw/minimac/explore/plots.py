@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["is_wide", "write_plots"]
 
 _LABELLED = 12  # points; more names than that hide each other
-_NAMED = 16  # of many points those on a front, if they are no more
+_NAMED = 40  # of many points those on a front, if they are no more
 _INK, _FAINT, _ACCENT = "#1c1f24", "#8b929c", "#0b6e75"
 
 
@@ -104,15 +104,36 @@ def _draw(results: Results, table: "pd.DataFrame", comparison: Comparison) -> An
         axis.set_label_text(f"{where}{column.title}{f' ({column.unit})' if column.unit else ''}")
     few = len(table) <= _LABELLED
     named = range(len(table)) if few else best if len(best) <= _NAMED else ()
-    for n in named:
-        if not np.isnan([x[n], y[n]]).any():
-            name = str(table["design"].iloc[n])
-            shown = name if len(name) <= 32 else f"{name[:31]}…"
-            axes.annotate(
-                shown, (x[n], y[n]), (6, 4), textcoords="offset points", size=8, color=_INK
-            )
     axes.margins(0.1)
     axes.grid(color="#e4e2dc", linewidth=0.6)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
+    known = [n for n in named if not np.isnan([x[n], y[n]]).any()]
+    _name(axes, {str(table["design"].iloc[n]): (float(x[n]), float(y[n])) for n in known})
     return figure
+
+
+def _name(axes: Any, points: dict[str, tuple[float, float]]) -> None:
+    """Write names beside points where they hide no other; those that find no place are left out."""
+    axes.figure.draw_without_rendering()  # or nothing has a place yet
+    taken: list[Any] = []
+    for name, point in points.items():
+        shown = name if len(name) <= 32 else f"{name[:31]}…"
+        for right, up in ((6, 4), (6, -10), (-6, -10), (-6, 4)):
+            side = "left" if right > 0 else "right"
+            note = axes.annotate(
+                shown,
+                point,
+                (right, up),
+                textcoords="offset points",
+                size=8,
+                color=_INK,
+                horizontalalignment=side,
+                in_layout=False,
+            )
+            box = note.get_window_extent()
+            inside = axes.figure.bbox.x0 <= box.x0 and box.x1 <= axes.figure.bbox.x1
+            if inside and not any(box.overlaps(other) for other in taken):
+                taken.append(box)
+                break
+            note.remove()

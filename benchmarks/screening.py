@@ -26,7 +26,7 @@ _PAGE = Path(__file__).parents[1] / "docs" / "screening.md"
 _WHOLE = Path(__file__).parents[1] / "examples" / "approximate_normalization.yaml"
 
 #: Designs that are measured, and judged before (None: all), of the space that is measured whole.
-BUDGETS = ((10, None), (20, None), (40, None), (80, None), (20, 60), (40, 120))
+BUDGETS = ((10, None), (20, None), (40, None), (60, None), (20, 60))
 
 _FORMATS = "bf16 fp16 e5m2 e4m3fn e3m4 e2m5 e3m2 e2m3 e3m1 e2m2 e2m1 int8 int6 int4".split()
 
@@ -60,8 +60,8 @@ LARGE: dict[str, Any] = {
     "quality": ["error"],
     "objectives": ["error_percent", "sky130.area_um2"],
     "simulate": "none",
-    "measure": 30,
-    "screen": 1000,
+    "measure": 20,
+    "screen": 600,
 }
 
 _TEXT = """\

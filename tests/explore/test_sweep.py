@@ -240,7 +240,7 @@ def test_what_is_wrong_with_spaces_is_said(write, text, message):
     ("name", "designs"),
     [
         ("minifloat_vs_int", 92),
-        ("approximate_normalization", 166),
+        ("approximate_normalization", 110),
         ("block_formats", 51),
         ("multipliers", 36),
         ("arrays", 150),

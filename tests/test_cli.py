@@ -564,6 +564,21 @@ def test_generate_into_its_own_folder(capsys):
     assert capsys.readouterr().out.splitlines()[0] == "build/int8/int8.v"
 
 
+def test_generate_spares_the_design(capsys, wrong):
+    text = f"# mine\n{Path(INT8).read_text()}"
+    Path("int8.yaml").write_text(text)
+    said = "int8.yaml: is the design, and would be lost; write elsewhere with -o"
+    assert wrong("generate", "int8.yaml", "-o", ".") == said
+    assert [str(path) for path in Path().iterdir()] == ["int8.yaml"]
+    assert Path("int8.yaml").read_text() == text
+    assert main(["generate", "int8.yaml", "-o", "out"]) == 0
+    capsys.readouterr()
+    whole = Path("out/int8.yaml").read_text()
+    assert wrong("generate", "out/int8.yaml", "-o", "out", "--set", "clock_mhz=50") == f"out/{said}"
+    assert main(["generate", "out/int8.yaml", "-o", "out"]) == 0
+    assert Path("out/int8.yaml").read_text() == whole
+
+
 def test_vectors(capsys):
     assert main(["vectors", INT8, "-o", "out/x.csv", "--count", "3", "--terms", "2"]) == 0
     assert capsys.readouterr() == ("out/x.csv\n", "")
@@ -805,6 +820,16 @@ def test_files_for_other_tools(capsys, monkeypatch, measured):
     assert capsys.readouterr().out == "there/some.csv\n"
     assert Path("there/some.csv").read_text() == "a,b\n"
     assert given == [("accelergy", "int8", 10)]
+
+
+def test_files_for_other_tools_have_a_folder_of_their_own(capsys, wrong, monkeypatch, measured):
+    monkeypatch.setattr("minimac.cost.export", lambda *_: {"int8.yaml": "name: int8\n"})
+    assert main(["cost", INT8, "--export", "zigzag"]) == 0
+    assert capsys.readouterr().out == "build/int8/zigzag/int8.yaml\n"
+    text = Path(INT8).read_text()
+    Path("int8.yaml").write_text(text)
+    assert wrong("cost", "int8.yaml", "--export", "zigzag", "-o", ".").startswith("int8.yaml: is ")
+    assert Path("int8.yaml").read_text() == text
 
 
 def test_a_tool_that_is_not_known(wrong, measured):
@@ -1157,6 +1182,6 @@ def test_an_interrupt(capsys, monkeypatch):
     def interrupted(*args, **how):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("minimac.explore.write_design", interrupted)
+    monkeypatch.setattr("minimac.explore.artefacts.design_files", interrupted)
     assert main(["generate", INT8]) == 130
     assert capsys.readouterr() == ("", "minimac: error: interrupted\n")

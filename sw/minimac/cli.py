@@ -15,7 +15,7 @@ import re
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
@@ -600,11 +600,21 @@ def generate(
     changes: Changes = None,
 ) -> None:
     """Write Verilog, a description of the ports, the design itself, constraints and scripts."""
-    from minimac.explore import write_design
+    from minimac.explore.artefacts import design_files, write_files
 
     loaded = _load_buildable(design, changes)
-    for path in write_design(loaded, output or Path("build") / loaded.name):
+    folder, files = output or Path("build") / loaded.name, design_files(loaded)
+    _spare(design, folder, files)
+    for path in write_files(files, folder):
         print(path)
+
+
+def _spare(design: Path, folder: Path, files: Mapping[str, str]) -> None:
+    """Refuse to write another text over the very file that was read."""
+    for name, text in files.items():
+        path = folder / name
+        if path.exists() and path.samefile(design) and path.read_text(encoding="utf-8") != text:
+            raise SpecError(f"{path}: is the design, and would be lost; write elsewhere with -o")
 
 
 @app.command()
@@ -729,7 +739,9 @@ def cost(
     ] = None,
     output: Annotated[
         Path | None,
-        typer.Option("-o", "--output", metavar="DIR", help="Their folder (default: build/NAME)."),
+        typer.Option(
+            "-o", "--output", metavar="DIR", help="Their folder (default: build/NAME/TOOL)."
+        ),
     ] = None,
     quickest: Fastest = False,
     as_json: AsJson = False,
@@ -757,7 +769,7 @@ def cost(
         design, loaded, chosen, quickest, composed=composed, operands=codes, **options
     )
     if tool:
-        _export(tool, loaded, figures, output or Path("build") / loaded.name)
+        _export(tool, design, loaded, figures, output or Path("build") / loaded.name / tool)
         return
     found = figures.as_dict()
     if as_json:
@@ -871,12 +883,13 @@ def predict(
         print(f"warning: {warning}", file=sys.stderr)
 
 
-def _export(tool: str, design: Design, figures: "Cost", folder: Path) -> None:
-    """Write the files of a tool, and print where they are."""
+def _export(tool: str, path: Path, design: Design, figures: "Cost", folder: Path) -> None:
+    """Write the files of a tool for the design of a file, and print where they are."""
     from minimac.cost import export
     from minimac.spec.files import make_folder, write_whole
 
     files = export(tool, design, figures)
+    _spare(path, folder, files)
     make_folder(folder)
     for name, text in files.items():
         print(write_whole(folder / name, text))

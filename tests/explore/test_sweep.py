@@ -58,9 +58,19 @@ def test_defaults(write):
         ("technologies: []", "designs: is missing; name design files here, or axes below spaces"),
         ("designs: []", "designs: is missing; name design files here, or axes below spaces"),
         ("designs: x.yaml", "designs: must be a list of design files, not 'x.yaml'"),
+        (
+            DESIGN.format(name="x"),
+            (
+                "unit: is a key of a design, and this is to be a sweep; name the design in one, as "
+                "in designs: [mine.yaml]"
+            ),
+        ),
         ("designs: [1]", "designs: must be a list of design files, not 1"),
-        ("designs: [x.yaml]\nseed: yes", "seed: must be a whole number of at least 0, not True"),
-        ("designs: [x.yaml]\nseed: -1", "seed: must be a whole number of at least 0, not -1"),
+        (
+            "designs: [x.yaml]\nseed: yes",
+            "seed: must be a whole number from 0 to 2**32 - 1, not True",
+        ),
+        ("designs: [x.yaml]\nseed: -1", "seed: must be a whole number from 0 to 2**32 - 1, not -1"),
         ("desings: [x.yaml]", "desings: unknown key; did you mean 'designs'?"),
         (
             "designs: [x.yaml]\nzzz: 1",

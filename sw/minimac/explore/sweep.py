@@ -32,9 +32,9 @@ _KEYS = {
     "simulate": "all, front or none",
     "dsp": "true or false",
     "simulator": "a word",
-    "measure": "a whole number of at least 1",
-    "screen": "a whole number of at least 10",
-    "seed": "a whole number of at least 0",
+    "measure": "a whole number from 1 to 2**32 - 1",
+    "screen": "a whole number from 10 to 2**32 - 1",
+    "seed": "a whole number from 0 to 2**32 - 1",
 }
 
 _SPACE_KEYS = ("axes", "base", "where")
@@ -194,6 +194,11 @@ def load_sweep(source: Path | str | dict[str, Any], name: str = "sweep") -> Swee
 
 
 def _build(tree: dict[str, Any], name: str, folder: Path) -> Sweep:
+    if "unit" in tree:
+        raise SpecError(
+            "unit: is a key of a design, and this is to be a sweep; name the design in one, as in "
+            "designs: [mine.yaml]"
+        )
     fields = _checked(tree)
     designs = tuple(_load_buildable(folder / design) for design in fields.pop("designs"))
     repeated = _first_repeated([design.name for design in designs])

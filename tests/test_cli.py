@@ -20,6 +20,7 @@ from minimac.spec.names import FAMILIES
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 INT8 = str(EXAMPLES / "int8.yaml")
+BERT = str(EXAMPLES / "workloads" / "bert_base_block.yaml")
 
 
 @pytest.fixture(autouse=True)
@@ -122,6 +123,7 @@ def test_units(capsys):
     rows = json.loads(capsys.readouterr().out)
     assert [row["unit"] for row in rows] == list(UNITS)
     assert all(row["what"].endswith(".") for row in rows)
+    assert "`" not in str(rows)
 
 
 def test_technologies(capsys):
@@ -832,6 +834,100 @@ def test_files_for_other_tools_have_a_folder_of_their_own(capsys, wrong, monkeyp
     assert Path("int8.yaml").read_text() == text
 
 
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        (
+            ["cost", INT8, "--export", "zigzag", "--technology", "xc7"],
+            (
+                "--technology must be one of asap7, sg13g2, sky130, or a Liberty file, not xc7: "
+                "zigzag needs area and energy"
+            ),
+        ),
+        (
+            ["cost", INT8, "-o", "out"],
+            "--output: is for the files of --export; add that, or leave this out",
+        ),
+        (
+            ["cost", INT8, "--technology", ""],
+            "--technology must be one of asap7, ecp5, gowin, ice40, sg13g2, sky130, xc7, not ''",
+        ),
+        (
+            ["workload", BERT, str(EXAMPLES / "units" / "mac_binary.yaml")],
+            (
+                f"{EXAMPLES}/units/mac_binary.yaml: unit: mac has no schedule of layers; use "
+                "systolic with dataflow ws or os"
+            ),
+        ),
+        (
+            ["workload", BERT, INT8, "--set", "array.dataflow=broadcast"],
+            (
+                f"{INT8}: array.dataflow: broadcast has no schedule of layers; use systolic with "
+                "dataflow ws or os"
+            ),
+        ),
+        (
+            ["workload", BERT, INT8, "--set", "technology=ecp5"],
+            (
+                f"{INT8}: technology: must be one of asap7, sg13g2, sky130, or a Liberty file, not "
+                "ecp5: layers are priced in standard cells"
+            ),
+        ),
+        (
+            ["build", INT8, "--board", "icebreaker", "--clock-mhz", "inf"],
+            "--clock-mhz must be a number of MHz, not inf",
+        ),
+        (
+            ["build", INT8, "--board", "icebreaker", "--largest", "--no-dsp"],
+            "--largest: tries with and without multiplier blocks; leave --dsp out",
+        ),
+        (
+            ["build", INT8, "--board", "kv260", "--no-dsp"],
+            "--dsp: kv260 has no open tools; leave this out",
+        ),
+        (
+            ["explore", BERT, "--jobs", "999999999999"],
+            (
+                "Invalid value for '--jobs': Input should be less than or equal to 1000; see "
+                "minimac explore --help"
+            ),
+        ),
+    ],
+)
+def test_what_cannot_be_is_said_before_it_takes_time(wrong, measured, args, said):
+    assert wrong(*args) == said
+    assert not measured
+    assert not list(Path().iterdir())
+
+
+def test_a_board_takes_a_folder(wrong):
+    Path("file").write_text("x")
+    expected = "file: must be a folder to write into, not a file"
+    assert wrong("build", INT8, "--board", "kv260", "-o", "file") == expected
+
+
+@pytest.mark.parametrize(
+    ("pipeline", "remedy"), [("0", "pipeline: auto adds"), ("auto", "set clo")]
+)
+def test_a_clock_that_is_missed(capsys, monkeypatch, pipeline, remedy):
+    figures = {"area_um2": 1.0, "clock_mhz": 500.0, "delay_ps": 3000.0, "meets_clock": False}
+    figures |= {"provenance": {}}
+    monkeypatch.setattr(
+        "minimac.cost.measure", lambda *_, **__: SimpleNamespace(as_dict=lambda: figures)
+    )
+    assert main(["cost", INT8, "--set", f"pipeline={pipeline}"]) == 0
+    assert f"warning: misses 500 MHz by 1000 ps; {remedy}" in capsys.readouterr().err
+
+
+def test_parts_of_an_fpga(capsys, monkeypatch):
+    figures = {"luts": 7, "provenance": {}}
+    monkeypatch.setattr(
+        "minimac.cost.measure", lambda *_, **__: SimpleNamespace(as_dict=lambda: figures)
+    )
+    assert main(["cost", INT8, "--technology", "ecp5", "--parts"]) == 0
+    assert "parts: no figures: areas are those of standard cells\n" in capsys.readouterr().err
+
+
 def test_a_tool_that_is_not_known(wrong, measured):
     assert wrong("cost", INT8, "--export", "zigzga") == (
         "--export must be one of accelergy, hwcomponents, zigzag, not 'zigzga'; "
@@ -1065,6 +1161,19 @@ def test_compare_what_should_not_be(capsys):
     ]
 
 
+@pytest.mark.parametrize(
+    "change", [{"name": 1}, {"clock_mhz": "fast"}, {"provenance": 3}, {"area_um2": "large"}, {}]
+)
+def test_compare_what_is_no_cost(wrong, change):
+    cost = json.loads(Path(cost_file("a", 50.0)).read_text()) | change
+    if not change:
+        del cost["area_um2"]
+    Path("b.json").write_text(json.dumps(cost))
+    assert wrong("compare", "b.json", "b.json") == (
+        "b.json: must be what minimac cost --json printed"
+    )
+
+
 def test_compare_designs(capsys, monkeypatch):
     asked = []
 
@@ -1124,7 +1233,7 @@ def test_predict_warns(capsys):
 @pytest.mark.parametrize(
     ("args", "message"),
     [
-        (["--technology", "sky31"], "--technology: costs are predicted in asap7, ecp5, sky130, "),
+        (["--technology", "sky31"], "--technology must be one of asap7, ecp5, "),
         (["--technology", "ice40"], "--technology: costs are predicted in asap7, ecp5, sky130, "),
         (["--set", "technology=ice40"], f"{INT8}: technology: costs are predicted in asap7, "),
         (["--set", "pipeline=1"], f"{INT8}: pipeline: costs are predicted with 0, not with 1; "),

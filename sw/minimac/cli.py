@@ -10,6 +10,7 @@ import dataclasses
 import inspect
 import io
 import json
+import math
 import os
 import re
 import signal
@@ -286,7 +287,7 @@ def _format_row(fmt: Format, what: str) -> dict[str, Any]:
 
 def _units() -> list[dict[str, Any]]:
     return [
-        {"unit": word, "what": (inspect.getdoc(unit) or "").split("\n")[0]}
+        {"unit": word, "what": (inspect.getdoc(unit) or "").split("\n")[0].replace("``", "")}
         for word, unit in UNITS.items()
     ]
 
@@ -749,9 +750,13 @@ def cost(
 ) -> None:
     """State area, delay and energy of a design, or its resources and its clock on an FPGA."""
     loaded = _load(design, changes)
-    chosen = technology or loaded.technology
-    key = "--technology" if technology else f"{design}: technology:"
+    chosen = loaded.technology if technology is None else technology
+    key = f"{design}: technology:" if technology is None else "--technology"
     _check_technology(key, chosen)
+    if tool:
+        _check_tool(tool, key, chosen)
+    elif output:
+        raise SpecError("--output: is for the files of --export; add that, or leave this out")
     codes = None if operands is None else [_read_operands(operands, loaded)]
     if composed is None:
         composed = not quickest and _is_large(loaded, chosen)
@@ -759,10 +764,6 @@ def cost(
         raise SpecError("--fastest: is measured, not composed; use --direct")
     if composed and glitches:
         raise SpecError("--glitches: are simulated, not composed; use --direct")
-    if tool:
-        from minimac.cost.exchange import TOOLS
-
-        _one_of("--export", tool, TOOLS)
     options: dict[str, Any] = {"dsp": dsp, "with_parts": parts, "with_glitches": glitches}
     options["seeds"] = range(seeds if route else 0)
     figures = _measured(
@@ -783,11 +784,32 @@ def cost(
             ]
         )
         _print_parts(found)
-        _print_conditions(found)
+        _print_conditions(found, loaded.pipeline)
     if glitches and "energy_glitches_pj_per_mac" not in found:
         print(
             "glitches: no figure: energy is that of standard cells, and of no unit behind wishbone",
             file=sys.stderr,
+        )
+    if parts and "area_by_part_um2" not in found:
+        print("parts: no figures: areas are those of standard cells", file=sys.stderr)
+
+
+def _check_tool(tool: str, key: str, technology: str) -> None:
+    """Refuse, before anything is measured, files that a tool has no use for."""
+    from minimac.cost.exchange import TOOLS
+
+    _one_of("--export", tool, TOOLS)
+    _check_cells(key, technology, f"{tool} needs area and energy")
+
+
+def _check_cells(key: str, technology: str, why: str) -> None:
+    """Refuse an FPGA where only standard cells will do."""
+    from minimac.cost import Library, is_liberty, load_technology, technologies
+
+    if not is_liberty(technology) and not isinstance(load_technology(technology), Library):
+        cells = [name for name in technologies() if isinstance(load_technology(name), Library)]
+        raise SpecError(
+            f"{key} must be one of {', '.join(cells)}, or a Liberty file, not {technology}: {why}"
         )
 
 
@@ -855,6 +877,8 @@ def predict(
     from minimac.cost import predict as predict_
 
     loaded = _load_buildable(design, changes)
+    if technology is not None:
+        _check_technology("--technology", technology)
     try:
         found = predict_(loaded, technology)
     except SpecError as error:
@@ -919,7 +943,7 @@ def _print_composed(conditions: dict[str, Any]) -> None:
         )
 
 
-def _print_conditions(found: dict[str, Any]) -> None:
+def _print_conditions(found: dict[str, Any], registers: int | str) -> None:
     """Say under which conditions a cost holds, and whether it misses its clock."""
     conditions = found["provenance"]
     _print_composed(conditions)
@@ -944,9 +968,9 @@ def _print_conditions(found: dict[str, Any]) -> None:
         print(f"clock: none: {why}; counts are before place and route", file=sys.stderr)
     elif not found["meets_clock"]:
         slack_ps = 1e6 / found["clock_mhz"] - found["delay_ps"]
+        remedy = "set clock_mhz to less" if registers == "auto" else "pipeline: auto adds registers"
         print(
-            f"warning: misses {found['clock_mhz']:g} MHz by {-slack_ps:.0f} ps; "
-            "pipeline: auto adds registers",
+            f"warning: misses {found['clock_mhz']:g} MHz by {-slack_ps:.0f} ps; {remedy}",
             file=sys.stderr,
         )
 
@@ -970,6 +994,16 @@ def workload(
 
     layers = load_workload(network)
     loaded = _load_buildable(design, changes)
+    if not isinstance(loaded, Systolic) or loaded.array.dataflow == "broadcast":
+        what = f"array.dataflow: {loaded.array.dataflow}" if isinstance(loaded, Systolic) else ""
+        raise SpecError(
+            f"{design}: {what or f'unit: {loaded.unit}'} has no schedule of layers; use systolic "
+            "with dataflow ws or os"
+        )
+    chosen = loaded.technology if technology is None else technology
+    key = f"{design}: technology:" if technology is None else "--technology"
+    _check_technology(key, chosen)
+    _check_cells(key, chosen, "layers are priced in standard cells")
     codes = None if operands is None else _read_operands(operands, loaded)
     try:
         found = cost_of(layers, compose(loaded, technology, codes)).as_dict()
@@ -1064,12 +1098,24 @@ def compare(
 
 def _read_cost(path: Path, technology: str | None) -> dict[str, Any]:
     """Read what ``minimac cost --json`` printed."""
+    from minimac.cost.comparison import METRICS
+
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except ValueError:
         found = None
-    wanted = {"name", "technology", "clock_mhz", "provenance"}
-    if not isinstance(found, dict) or wanted - found.keys():
+    kinds: dict[str, Any] = {
+        "name": str,
+        "technology": str,
+        "clock_mhz": int | float,
+        "provenance": dict,
+    }
+    if (
+        not isinstance(found, dict)
+        or not all(isinstance(found.get(key), kind) for key, kind in kinds.items())
+        or not METRICS.keys() & found.keys()
+        or not all(isinstance(found.get(key), int | float | None) for key in METRICS)
+    ):
         raise SpecError(f"{path}: must be what minimac cost --json printed")
     if technology is not None and found["technology"] != technology:
         raise SpecError(
@@ -1239,19 +1285,30 @@ def build(
     """Build a bitstream for a board, with a serial line for `minimac.host`."""
     from minimac import bitstream
     from minimac.soc.board import load_board
+    from minimac.spec.files import make_folder
 
+    if clock_mhz is not None and not math.isfinite(clock_mhz):
+        raise SpecError(f"--clock-mhz must be a number of MHz, not {clock_mhz:g}")
+    if largest and dsp is not None:
+        raise SpecError("--largest: tries with and without multiplier blocks; leave --dsp out")
     loaded, target = _load_buildable(design, changes), load_board(board)
     if not isinstance(loaded, Systolic):
         raise SpecError(f"{design}: unit: a board takes systolic, not {loaded.unit}")
     folder = output or Path("build") / loaded.name / target.name
     if target.family not in bitstream.FLOWS:
-        for option, given in (("--largest", largest), ("--clock-mhz", clock_mhz is not None)):
+        for option, given in (
+            ("--largest", largest),
+            ("--clock-mhz", clock_mhz is not None),
+            ("--dsp", dsp is not None),
+            ("--json", as_json),
+        ):
             if given:
                 raise SpecError(f"{option}: {target.name} has no open tools; leave this out")
-        for path in bitstream.write_vivado(loaded, target, folder):
+        for path in bitstream.write_vivado(loaded, target, make_folder(folder)):
             print(path)
         print("now run: vivado -mode batch -source build.tcl", file=sys.stderr)
         return
+    make_folder(folder)
     try:
         if largest:
             built = bitstream.largest(
@@ -1310,7 +1367,7 @@ def _print_built(built: "Bitstream", as_json: bool) -> None:
 @app.command()
 def explore(
     sweep: Annotated[Path, typer.Argument(metavar="SWEEP", help="Sweep file (YAML).")],
-    jobs: Annotated[int, typer.Option(min=1, help="Worker processes.")] = 2,
+    jobs: Annotated[int, typer.Option(min=1, max=1000, help="Worker processes.")] = 2,
     scheduler: Annotated[
         str | None,
         typer.Option(metavar="ADDRESS", help="Dask scheduler to use instead: tcp://HOST:PORT."),

@@ -566,6 +566,15 @@ def test_generate_into_its_own_folder(capsys):
     assert capsys.readouterr().out.splitlines()[0] == "build/int8/int8.v"
 
 
+def test_set_leaves_a_key_out(capsys, wrong):
+    assert main(["generate", INT8, "-o", "out", "--set", "unit=mac", "--set", "array="]) == 0
+    capsys.readouterr()
+    assert load_design(Path("out/int8.yaml")).unit == "mac"
+    assert wrong("generate", INT8, "--set", "a=") == (
+        f"{INT8} with --set a=: a: is missing; this key is required"
+    )
+
+
 def test_generate_spares_the_design(capsys, wrong):
     text = f"# mine\n{Path(INT8).read_text()}"
     Path("int8.yaml").write_text(text)

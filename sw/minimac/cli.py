@@ -133,7 +133,11 @@ Technology = Annotated[
 DesignFile = Annotated[Path, typer.Argument(metavar="DESIGN", help="Design file (YAML).")]
 Changes = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="Change a key, as in accumulate.width=20."),
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="Change a key, as in accumulate.width=20; KEY= leaves it out.",
+    ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 FormatName = Annotated[
@@ -588,7 +592,10 @@ def _change(tree: dict[str, Any], change: str) -> None:
         tree = tree.setdefault(part, {})
         if not isinstance(tree, dict):
             raise SpecError(f"--set {key}: {part} is not a mapping; set it whole")
-    tree[last] = value
+    if value is None:
+        tree.pop(last, None)
+    else:
+        tree[last] = value
 
 
 @app.command()

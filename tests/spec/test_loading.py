@@ -177,11 +177,19 @@ def test_there_are_examples():
         ("a: bf16", "a: 16", "a: must be a word, not 16"),
         ("out: fp32", "out:", "out: must be a word, not None"),
         ("sky130", "off", "technology: must be a word, not False"),
-        ("width: 16", "width: 5e2", "accumulate.width: must be a valid integer, not '5e2'"),
-        ("width: 16", "width: yes", "accumulate.width: must be a valid integer, not True"),
-        ("width: 16", "width: 16.0", "accumulate.width: must be a valid integer, not 16.0"),
-        ("width: 16", "width: '16'", "accumulate.width: must be a valid integer, not '16'"),
-        ("rows: 8", "rows: no", "array.rows: must be a valid integer, not False"),
+        (
+            "width: 16",
+            "width: 5e2",
+            "accumulate.width: must be a whole number, not '5e2'; write 500 without quotes",
+        ),
+        ("width: 16", "width: yes", "accumulate.width: must be a whole number, not True"),
+        ("width: 16", "width: 16.0", "accumulate.width: must be a whole number, not 16.0"),
+        (
+            "width: 16",
+            "width: '16'",
+            "accumulate.width: must be a whole number, not '16'; write 16 without quotes",
+        ),
+        ("rows: 8", "rows: no", "array.rows: must be a whole number, not False"),
         (
             "width: 16",
             "width: 16, sticky: 1",
@@ -190,7 +198,7 @@ def test_there_are_examples():
         (
             "clock_mhz: 100",
             "clock_mhz: 5e2",
-            "clock_mhz: must be a valid number, not '5e2'",
+            "clock_mhz: must be a number, not '5e2'; write 500 without quotes",
         ),
         (
             "pipeline: auto",
@@ -305,6 +313,7 @@ def test_files_that_cannot_be_read(tmp_path):
     ("tree", "message"),
     [
         ({}, f"unit: is missing; it must be one of {UNIT_WORDS}"),
+        ({"spaces": []}, "is a sweep and not a design; minimac explore runs it"),
         ({"unit": None}, f"unit: must be one of {UNIT_WORDS}, not None"),
         ({"unit": "mac"}, "a: is missing; this key is required"),
     ],
@@ -437,7 +446,7 @@ def chunked(**outer):
         ),
         (
             {"accumulate": FIXED | {"chunk": "4", "outer": {"kind": "exact"}}},
-            "accumulate.chunk: must be a valid integer, not '4'",
+            "accumulate.chunk: must be a whole number, not '4'; write 4 without quotes",
         ),
         (
             {"accumulate": FIXED | {"chunk": 0, "outer": {"kind": "exact"}}},
@@ -531,7 +540,7 @@ def chunked(**outer):
         ),
         (
             {"accumulate": FUSED | {"out_frac_bits": 9.0}},
-            "accumulate.out_frac_bits: must be a valid integer, not 9.0",
+            "accumulate.out_frac_bits: must be a whole number, not 9.0",
         ),
         (
             {"accumulate": FUSED | {"format": "int8"}},

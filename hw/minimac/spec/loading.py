@@ -127,6 +127,8 @@ def _build(tree: dict[str, Any]) -> Design:
     from pydantic import ValidationError
 
     if "unit" not in tree:
+        if "designs" in tree or "spaces" in tree:
+            raise SpecError("is a sweep and not a design; minimac explore runs it")
         raise SpecError(f"unit: is missing; it must be one of {', '.join(UNITS)}")
     word = tree["unit"]
     if not isinstance(word, str) or word not in UNITS:
@@ -236,7 +238,19 @@ def _explain(error: Any, unit: type[Design]) -> str:
             return f"{where}{': ' if where else ''}{said}"
     must = alternatives[0].removeprefix("Input should be ")
     must = must.replace("an object", "a mapping").replace("a valid string", "a word")
-    return f"{where}: must be {must}, not {_short(first['input'])}"
+    must = must.replace("a valid number", "a number").replace("a valid integer", "a whole number")
+    return f"{where}: must be {must}, not {_short(first['input'])}{_as_number(first['input'])}"
+
+
+def _as_number(value: Any) -> str:
+    """Say how to write a number that YAML takes for a word, such as 1e3."""
+    if not isinstance(value, str):
+        return ""
+    try:
+        number = float(value)
+    except ValueError:
+        return ""
+    return f"; write {number:.15g} without quotes" if abs(number) < 1e15 else ""
 
 
 def _short(value: Any) -> str:

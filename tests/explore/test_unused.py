@@ -42,7 +42,10 @@ def _check(axes, where=(), base=FLOAT):
         ),
         ({"pipeline": (0, -1)}, "axes.pipeline: -1 is in no design: pipeline: must be auto or 0"),
         ({"reset": (["sync"], "none")}, "axes.reset: ['sync'] is in no design: reset: must be "),
-        ({"w": (16, "20")}, "axes.w: '20' is in no design: accumulate.width: must be a whole number"),
+        (
+            {"w": (16, "20")},
+            "axes.w: '20' is in no design: accumulate.width: must be a whole number",
+        ),
     ],
 )
 @pytest.mark.parametrize("clocks", [(100,), CLOCKS], ids=["few", "many"])

@@ -73,7 +73,7 @@ class Recipe(NamedTuple):
         return "".join(f"{step}\n" for step in text.split("; "))
 
 
-# Without a limit, proofs that nodes of products are equal took 150 s of the 152 for blocks of 8 mxint8,
+# Without a limit, proofs that nodes of products are equal took 150 of 152 s for blocks of 8 mxint8
 # and found nothing.
 _MERGE = "strash; &get -n; &fraig -x -C 1000; &put; scorr; dc2; strash"
 _SHALLOW = "dch; if -g; strash"

@@ -73,14 +73,17 @@ class Recipe(NamedTuple):
         return "".join(f"{step}\n" for step in text.split("; "))
 
 
-# Without a limit, proofs that nodes of products are equal took 150 of 152 s for blocks of 8 mxint8
-# and found nothing.
+# Proofs that nodes of products are equal have a limit, here and below: without one they took
+# minutes for blocks of 8 mxint8, and found nothing.
 _MERGE = "strash; &get -n; &fraig -x -C 1000; &put; scorr; dc2; strash"
 _SHALLOW = "dch; if -g; strash"
 _FINISH = "topo; buffer -c -N 8; topo; upsize {D}; dnsize {D}"
 
+# What `abc` does by itself, with a limit to proofs; a comma stands for a blank.
+_ABC = "strash;&get,-n;&fraig,-x,-C,1000;&put;scorr;dc2;dretime;strash;&get,-n;&dch,-f;&nf;&put"
+
 #: Forms of the logic, and how each comes out of what ``synth`` leaves.
-_FORMS = {"merged": ["abc", "opt -fast"], "built": []}
+_FORMS = {"merged": [f"abc -script +{_ABC}", "opt -fast"], "built": []}
 
 #: Recipes. The first one is for area; `map -B` counts gates of many inputs as slower.
 RECIPES = {

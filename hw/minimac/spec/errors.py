@@ -3,7 +3,7 @@
 import difflib
 from collections.abc import Iterable
 
-__all__ = ["SpecError", "nearest", "short"]
+__all__ = ["SpecError", "nearest", "short", "short_value"]
 
 
 class SpecError(ValueError):
@@ -33,3 +33,15 @@ def short(text: str) -> str:
     ("'e4m3'", 66)
     """
     return repr(text if len(text) <= 64 else text[:61] + "...")
+
+
+def short_value(value: object) -> str:
+    """Return a value as it is written, as messages have it: no longer than a message can be.
+
+    Examples
+    --------
+    >>> short_value([1, "x"]), len(short_value("x" * 4000))
+    ("[1, 'x']", 60)
+    """
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."

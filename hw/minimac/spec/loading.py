@@ -9,7 +9,7 @@ from typing import Any
 
 from minimac.spec.accumulation import PRESETS, Accumulation
 from minimac.spec.design import ArrayShape, Design, Fma
-from minimac.spec.errors import SpecError, nearest
+from minimac.spec.errors import SpecError, nearest, short_value
 
 __all__ = ["UNITS", "load_design", "load_yaml", "parse_yaml"]
 
@@ -110,7 +110,9 @@ def _check_nodes(source: str, root: Any) -> None:
         if node.id == "mapping":
             keys = Counter(key.value for key, _ in node.value if key.id == "scalar")
             if twice := [key for key, times in keys.items() if times > 1]:
-                raise SpecError(f"{source}, line {line}: {_short(twice[0])} stands there twice")
+                raise SpecError(
+                    f"{source}, line {line}: {short_value(twice[0])} stands there twice"
+                )
             waiting += [part for pair in node.value for part in pair]
         elif node.id == "sequence":
             waiting += node.value
@@ -133,7 +135,7 @@ def _build(tree: dict[str, Any]) -> Design:
     word = tree["unit"]
     if not isinstance(word, str) or word not in UNITS:
         hint = nearest(word, UNITS) if isinstance(word, str) else ""
-        raise SpecError(f"unit: must be one of {', '.join(UNITS)}, not {_short(word)}{hint}")
+        raise SpecError(f"unit: must be one of {', '.join(UNITS)}, not {short_value(word)}{hint}")
     fields = {str(key): value for key, value in tree.items() if key != "unit"}
     try:
         _check_plain(fields, "")
@@ -170,7 +172,7 @@ def _expand(preset: str) -> dict[str, Any]:
         known = ", ".join(PRESETS)
         raise SpecError(
             f"accumulate: must be a mapping with a kind, or one of {known}, not "
-            f"{_short(preset)}{nearest(preset, PRESETS)}"
+            f"{short_value(preset)}{nearest(preset, PRESETS)}"
         )
     return PRESETS[preset].accumulate.as_dict()
 
@@ -188,7 +190,9 @@ def _check_plain(value: Any, where: str) -> None:
         kind = type(value).__name__
         raise SpecError(f"{where.rstrip('.')[:60]}: must be a word or a number, not a {kind}")
     elif isinstance(value, str) and not value.isprintable():
-        raise SpecError(f"{_short(where.rstrip('.'))}: must be printable text, not {_short(value)}")
+        raise SpecError(
+            f"{short_value(where.rstrip('.'))}: must be printable text, not {short_value(value)}"
+        )
 
 
 def _explain(error: Any, unit: type[Design]) -> str:
@@ -208,7 +212,7 @@ def _explain(error: Any, unit: type[Design]) -> str:
         owner = ArrayShape
     alternatives = [str(e["msg"]) for e in found if e["loc"][:1] == first["loc"][:1]]
     if path[:1] == ["pipeline"]:
-        return f"pipeline: must be auto or a whole number, not {_short(first['input'])}"
+        return f"pipeline: must be auto or a whole number, not {short_value(first['input'])}"
     where = ".".join(path)
     match first["type"]:
         case "unexpected_keyword_argument" if where.endswith(")"):
@@ -231,7 +235,7 @@ def _explain(error: Any, unit: type[Design]) -> str:
         case "union_tag_invalid":
             tag = first["ctx"]["tag"]
             hint = f"; write accumulate: {tag}" if tag in PRESETS else ""
-            return f"{where}.kind: must be one of {', '.join(kinds)}, not {_short(tag)}{hint}"
+            return f"{where}.kind: must be one of {', '.join(kinds)}, not {short_value(tag)}{hint}"
         case "value_error":
             said = str(first["ctx"]["error"])
             # A check of several fields names them itself.
@@ -239,7 +243,7 @@ def _explain(error: Any, unit: type[Design]) -> str:
     must = alternatives[0].removeprefix("Input should be ")
     must = must.replace("an object", "a mapping").replace("a valid string", "a word")
     must = must.replace("a valid number", "a number").replace("a valid integer", "a whole number")
-    return f"{where}: must be {must}, not {_short(first['input'])}{_as_number(first['input'])}"
+    return f"{where}: must be {must}, not {short_value(first['input'])}{_as_number(first['input'])}"
 
 
 def _as_number(value: Any) -> str:
@@ -251,8 +255,3 @@ def _as_number(value: Any) -> str:
     except ValueError:
         return ""
     return f"; write {number:.15g} without quotes" if abs(number) < 1e15 else ""
-
-
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."

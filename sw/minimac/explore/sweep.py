@@ -13,7 +13,7 @@ from minimac.explore.fronts import pairs
 from minimac.explore.space import Point, Space, axis_values
 from minimac.explore.unused import check_values
 from minimac.spec import Design, SpecError, load_design
-from minimac.spec.errors import nearest
+from minimac.spec.errors import nearest, short_value
 from minimac.spec.loading import load_yaml
 
 __all__ = ["Sweep", "check_simulator", "load_sweep"]
@@ -225,7 +225,7 @@ def _space(number: int, given: Any, shared: dict[str, Any], folder: Path) -> Spa
 
     where = f"spaces[{number}]"
     if not isinstance(given, dict):
-        raise SpecError(f"{where}: must be a mapping with axes, not {_short(given)}")
+        raise SpecError(f"{where}: must be a mapping with axes, not {short_value(given)}")
     for key in given:
         if key not in _SPACE_KEYS:
             hint = nearest(str(key), _SPACE_KEYS) or f"; known are {', '.join(_SPACE_KEYS)}"
@@ -234,13 +234,13 @@ def _space(number: int, given: Any, shared: dict[str, Any], folder: Path) -> Spa
     if not isinstance(axes, dict) or not axes:
         raise SpecError(
             f"{where}.axes: must be a mapping of axes to lists of values or ranges, not "
-            + _short(axes)
+            + short_value(axes)
         )
     conditions = given.get("where", [])
     if not isinstance(conditions, list) or not all(isinstance(text, str) for text in conditions):
         raise SpecError(
             f"{where}.where: must be a list of conditions, such as ['bits(a) >= bits(b)'], not "
-            + _short(conditions)
+            + short_value(conditions)
         )
     try:
         space = Space(
@@ -271,7 +271,7 @@ def _base(given: Any, folder: Path, key: str) -> dict[str, Any]:
         tree = load_yaml(folder / given)
         return {key: value for key, value in tree.items() if key != "name"}
     if not isinstance(given, dict):
-        raise SpecError(f"{key}: must be {_KEYS['base']}, not {_short(given)}")
+        raise SpecError(f"{key}: must be {_KEYS['base']}, not {short_value(given)}")
     return given
 
 
@@ -460,9 +460,4 @@ def _explain(error: Any) -> str:
     if key not in _KEYS:
         hint = nearest(key, _KEYS) or f"; known are {', '.join(_KEYS)}"
         return f"{key[:60]}: unknown key{hint}"
-    return f"{key}: must be {_KEYS[key]}, not {_short(first['input'])}"
-
-
-def _short(value: Any) -> str:
-    shown = repr(value)
-    return shown if len(shown) <= 60 else shown[:57] + "..."
+    return f"{key}: must be {_KEYS[key]}, not {short_value(first['input'])}"

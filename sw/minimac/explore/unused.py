@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from minimac.explore.space import ENUMERABLE, ConditionError, Space
 from minimac.spec import SpecError
+from minimac.spec.errors import short_value
 
 __all__ = ["check_values"]
 
@@ -50,7 +51,7 @@ def check_values(space: Space, start: Sequence[int]) -> None:
         name = list(space.axes)[axis]
         value = space.axes[name][n]
         if reasons:
-            said = f"axes.{name[:60]}: {_short(value)} is in no design: {reasons[0]}"
+            said = f"axes.{name[:60]}: {short_value(value)} is in no design: {reasons[0]}"
             # By a condition a value may only ever stand beside the one that is wrong.
             found.append((str(value) not in reasons[0], len(found), said))
     if found:
@@ -128,8 +129,3 @@ def _with(indices: Iterable[int], axis: int, n: int) -> list[int]:
     changed = list(indices)
     changed[axis] = n
     return changed
-
-
-def _short(value: object) -> str:
-    shown = repr(value)
-    return shown if len(shown) <= 60 else shown[:57] + "..."

@@ -62,7 +62,7 @@ def test_a_product_is_a_product(row, widths, sign, tmp_path):
 
 
 def test_a_wrong_row_is_found(tmp_path):
-    with pytest.raises(SynthesisError, match=r"proof did fail|ERROR"):
+    with pytest.raises(SynthesisError, match="proof did fail"):
         prove(tmp_path, "row_ecp5.v", (4, 4, 8), "signed", change=("16'h950a", "16'h9505"))
 
 

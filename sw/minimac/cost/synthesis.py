@@ -106,9 +106,6 @@ _IN_ORDER = ["autoname", "sort"]
 # Without multiplier blocks, products are rows of adders, as wide as factors are and not results.
 _PRODUCTS = ["proc", "opt_expr", "opt_clean", "wreduce t:$mul", "techmap -map product.v -map {row}"]
 
-#: Files that steps name, of this package.
-_MAPS = {path.name: path.read_text("utf-8") for path in (Path(__file__).parent / "maps").iterdir()}
-
 _FRONT = "synth -flatten -booth -noshare -noabc -top {top}"
 
 _PROGRAM = """\
@@ -281,8 +278,15 @@ def source_digest(*modules: str) -> str:
 
 def flow_digest() -> str:
     """Hash the code that netlists follow from."""
-    maps = (f"maps/{name}" for name in sorted(_MAPS))
+    maps = (f"maps/{name}" for name in sorted(_maps()))
     return source_digest("buffering.py", "synthesis.py", "technology.py", *maps)
+
+
+@functools.cache
+def _maps() -> dict[str, str]:
+    """Return the texts of the files that steps name, of this package."""
+    folder = Path(__file__).parent / "maps"
+    return {path.name: path.read_text(encoding="utf-8") for path in folder.iterdir()}
 
 
 def _logic_ps(library: Library, clock_mhz: float) -> float:
@@ -438,7 +442,7 @@ class Yosys:
 
     def __init__(self, folder: Path, deadline_s: float) -> None:
         self.folder = folder
-        for name, text in _MAPS.items():
+        for name, text in _maps().items():
             (folder / name).write_text(text, encoding="utf-8")
         self._child = Child(_PROGRAM, folder, deadline_s)
 

@@ -1,5 +1,5 @@
 // Products as multiples of the longer factor, added by carry chains: up to four of them one after the other, then by a tree.
-// Yosys would merge a product with what is added to it and build a tree of full adders, of up to twice as many LUTs.
+// Yosys would merge a product with what is added to it and build a tree of full adders, of up to three times as many LUTs.
 
 (* techmap_celltype = "$mul" *)
 module product (A, B, Y);
@@ -76,8 +76,8 @@ module \$__product (L, S, Y);
           \$__product_row #(.WIDTH(WIDTH), .SUBTRACT(1)) only (
             .A({WIDTH{1'b0}}), .B(multiple), .BIT(S[0]), .Y(sums[WIDTH-1:0])
           );
-        else if (i == 1)
-          \$__product_pair #(.WIDTH(WIDTH), .SUBTRACT(SUBTRACT)) first (
+        else if (i == 1 && !SUBTRACT)
+          \$__product_pair #(.WIDTH(WIDTH)) first (
             .A({sign, multiple[WIDTH-1:1]}), .MASK(S[0]), .B(multiple), .BIT(S[1]),
             .Y(sums[2*WIDTH-1:WIDTH])
           );

@@ -13,15 +13,12 @@ module \$__product_row (A, B, BIT, Y);
   );
 endmodule
 
-// The same with A only if MASK is set.
+// Y = A + B, each only if its bit is set.
 module \$__product_pair (A, MASK, B, BIT, Y);
   parameter WIDTH = 1;
-  parameter SUBTRACT = 0;
   input [WIDTH-1:0] A, B;
   input MASK, BIT;
   output [WIDTH-1:0] Y;
 
-  \$__product_row #(.WIDTH(WIDTH), .SUBTRACT(SUBTRACT)) row (
-    .A(A & {WIDTH{MASK}}), .B(B), .BIT(BIT), .Y(Y)
-  );
+  \$__product_row #(.WIDTH(WIDTH)) row (.A(A & {WIDTH{MASK}}), .B(B), .BIT(BIT), .Y(Y));
 endmodule

@@ -15,22 +15,16 @@ module \$__product_row (A, B, BIT, Y);
   );
 endmodule
 
-// The same with A only if MASK is set.
+// Y = A + B, each only if its bit is set: A & B differs from C & D; the carry is A & B.
 module \$__product_pair (A, MASK, B, BIT, Y);
   parameter WIDTH = 1;
-  parameter SUBTRACT = 0;
   input [WIDTH-1:0] A, B;
   input MASK, BIT;
   output [WIDTH-1:0] Y;
 
-  generate
-    if (SUBTRACT)
-      \$__product_row #(.WIDTH(WIDTH), .SUBTRACT(1)) row (.A(A & {WIDTH{MASK}}), .B(B), .BIT(BIT), .Y(Y));
-    else  // A & B differs from C & D; the carry is A & B
-      \$__product_sum #(.WIDTH(WIDTH), .TABLE(16'h7888), .CARRY(1'b0)) sum (
-        .A(A), .B({WIDTH{MASK}}), .C(B), .D(BIT), .Y(Y)
-      );
-  endgenerate
+  \$__product_sum #(.WIDTH(WIDTH), .TABLE(16'h7888), .CARRY(1'b0)) sum (
+    .A(A), .B({WIDTH{MASK}}), .C(B), .D(BIT), .Y(Y)
+  );
 endmodule
 
 module \$__product_sum (A, B, C, D, Y);

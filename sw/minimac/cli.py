@@ -575,6 +575,14 @@ def _load_buildable(path: Path, changes: Sequence[str] | None = None) -> Design:
     return design
 
 
+def _technology_of(path: Path, design: Design, given: str | None) -> tuple[str, str]:
+    """Return the technology that is given, or else the design's, after what names it."""
+    key = f"{path}: technology:" if given is None else "--technology"
+    chosen = design.technology if given is None else given
+    _check_technology(key, chosen)
+    return key, chosen
+
+
 def _check_technology(key: str, name: str) -> None:
     from minimac.cost import is_liberty, technologies
 
@@ -757,9 +765,7 @@ def cost(
 ) -> None:
     """State area, delay and energy of a design, or its resources and its clock on an FPGA."""
     loaded = _load(design, changes)
-    chosen = loaded.technology if technology is None else technology
-    key = f"{design}: technology:" if technology is None else "--technology"
-    _check_technology(key, chosen)
+    key, chosen = _technology_of(design, loaded, technology)
     if tool:
         _check_tool(tool, key, chosen)
     elif output:
@@ -1007,9 +1013,7 @@ def workload(
             f"{design}: {what or f'unit: {loaded.unit}'} has no schedule of layers; use systolic "
             "with dataflow ws or os"
         )
-    chosen = loaded.technology if technology is None else technology
-    key = f"{design}: technology:" if technology is None else "--technology"
-    _check_technology(key, chosen)
+    key, chosen = _technology_of(design, loaded, technology)
     _check_cells(key, chosen, "layers are priced in standard cells")
     codes = None if operands is None else _read_operands(operands, loaded)
     try:

@@ -200,6 +200,7 @@ def test_there_are_examples():
             "clock_mhz: 5e2",
             "clock_mhz: must be a number, not '5e2'; write 500 without quotes",
         ),
+        ("clock_mhz: 100", "clock_mhz: 1e-5", "clock_mhz: must be a number, not '1e-5'"),
         (
             "pipeline: auto",
             "pipeline: yes",

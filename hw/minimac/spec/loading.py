@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import json
+import re
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -254,4 +255,6 @@ def _as_number(value: Any) -> str:
         number = float(value)
     except ValueError:
         return ""
-    return f"; write {number:.15g} without quotes" if abs(number) < 1e15 else ""
+    text = f"{number:.15g}"
+    # What has letters in it, an exponent or a name, YAML would take for a word again.
+    return "" if re.search("[a-z]", text) else f"; write {text} without quotes"

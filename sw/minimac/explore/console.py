@@ -1,12 +1,14 @@
 """What a sweep shows on the console: progress while it runs, and a table at the end."""
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import IO, Literal, TypedDict
 
 from minimac.explore.columns import Column, columns, late, row
 from minimac.explore.fronts import competing, on_fronts
 from minimac.explore.results import Results, StepResult
+from minimac.explore.runner import Watch
+from minimac.explore.screen import Looking
 from minimac.explore.steps import Step
 
 __all__ = ["progress", "table"]
@@ -26,8 +28,8 @@ _MOST_ROWS = 40
 class Shown(TypedDict):
     """What :func:`run` calls to show how far it is, by the names of its arguments."""
 
-    watch: Callable[[Step, StepResult, int, int], None]
-    looking: Callable[[int, int, int], None]
+    watch: Watch
+    looking: Looking
 
 
 @contextlib.contextmanager

@@ -115,7 +115,8 @@ def _draw(results: Results, table: "pd.DataFrame", comparison: Comparison) -> An
 
 def _name(axes: Any, points: dict[str, tuple[float, float]]) -> None:
     """Write names beside points where they hide no other; those that find no place are left out."""
-    axes.figure.draw_without_rendering()  # or nothing has a place yet
+    if points:
+        axes.figure.draw_without_rendering()  # or nothing has a place yet
     taken: list[Any] = []
     for name, point in points.items():
         shown = name if len(name) <= 32 else f"{name[:31]}…"

@@ -7,7 +7,7 @@ feedback is exact.
 import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numba
 import numpy as np
@@ -22,6 +22,8 @@ __all__ = ["Activity", "Energy", "energy", "simulate"]
 
 Ints = NDArray[np.int32]
 Words = NDArray[np.uint64]
+#: Without a sign, for compiled code would look whether an index counts from the end.
+Places = NDArray[np.uint32]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -98,13 +100,16 @@ def simulate(netlist: Netlist, inputs: Mapping[str, Words], *, glitches: bool = 
     words, nets = _stimulus(netlist, inputs)
     compiled = _compile(netlist)
     out_nets = np.concatenate([*netlist.outputs.values(), np.zeros(0, np.int32)])
-    toggles = np.zeros(netlist.nets, dtype=np.int64)
+    toggles = np.zeros(compiled.words, dtype=np.int64)  # and of places that are no nets
     sampled = np.zeros((len(words), len(out_nets)), dtype=np.uint64)
-    _run(words, nets, out_nets, *compiled, glitches, toggles, sampled)
+    _run(
+        words, _places(nets), _places(out_nets), *compiled, netlist.nets, glitches, toggles, sampled
+    )
     outputs, first = {}, 0
     for port, bits in netlist.outputs.items():
         outputs[port] = sampled[:, first : first + len(bits)]
         first += len(bits)
+    toggles = toggles[: netlist.nets]
     return Activity(toggles=toggles, outputs=outputs, cycles=len(words), periods=len(words) - 1)
 
 
@@ -210,17 +215,21 @@ def _place(program: Ints, sources: Ints, temporary: int, results: Ints) -> Ints:
     return placed.reshape(-1, 4)
 
 
+def _places(indices: NDArray[Any]) -> Places:
+    return indices.astype(np.uint32)
+
+
 class _Compiled(NamedTuple):
     """A netlist as operations ``flags, x, y, result`` on an array of words.
 
     The nets come first in the array, then places that operations share, then the next states.
     """
 
-    operations: Ints  # of the combinational instances, in order
+    operations: Places  # of the combinational instances, in order
     starts: Ints  # where those of each instance begin
     level_starts: Ints  # the first instance of each level
-    next_operations: Ints  # of the next states
-    states: Ints  # for each output of a flip-flop: place of its next state, net, inversion
+    next_operations: Places  # of the next states
+    states: Places  # for each output of a flip-flop: place of its next state, net, inversion
     words: int
 
 
@@ -259,11 +268,11 @@ def _compile(netlist: Netlist) -> _Compiled:
     levels = netlist.level[netlist.order]
     deepest = int(levels.max(initial=0))
     return _Compiled(
-        operations=np.concatenate(operations)[in_order],
+        operations=_places(np.concatenate(operations)[in_order]),
         starts=np.searchsorted(place[in_order], np.arange(len(netlist.order) + 1)).astype(np.int32),
         level_starts=np.searchsorted(levels, np.arange(deepest + 1)).astype(np.int32),
-        next_operations=np.concatenate(next_operations),
-        states=np.concatenate(states),
+        next_operations=_places(np.concatenate(next_operations)),
+        states=_places(np.concatenate(states)),
         words=held_from,
     )
 
@@ -279,32 +288,33 @@ def _ones(word: np.uint64) -> np.int64:
 
 
 @numba.njit(cache=True, inline="always")
-def _apply(operation: Ints, v: Words) -> np.uint64:
-    """Evaluate one operation."""
-    flags, none = operation[0], np.uint64(0)
-    x = v[operation[1]] ^ (none - np.uint64(flags >> 1 & 1))
-    y = v[operation[2]] ^ (none - np.uint64(flags >> 2 & 1))
-    result: np.uint64 = (x ^ y if flags & 1 else x & y) ^ (none - np.uint64(flags >> 3 & 1))
+def _apply(operation: Places, v: Words) -> np.uint64:
+    """Evaluate one operation, without branches: which it is cannot be foretold."""
+    flags, none, one = np.uint64(operation[0]), np.uint64(0), np.uint64(1)
+    x = v[operation[1]] ^ (none - (flags >> one & one))
+    y = v[operation[2]] ^ (none - (flags >> np.uint64(2) & one))
+    if_xor, inverted = none - (flags & one), none - (flags >> np.uint64(3) & one)
+    result: np.uint64 = (x & y) ^ ((x | y) & if_xor) ^ inverted
     return result
 
 
 @numba.njit(cache=True)
 def _run(
     inputs: Words,
-    input_nets: Ints,
-    output_nets: Ints,
-    operations: Ints,
+    input_nets: Places,
+    output_nets: Places,
+    operations: Places,
     starts: Ints,
     level_starts: Ints,
-    next_operations: Ints,
-    states: Ints,
+    next_operations: Places,
+    states: Places,
     words: int,
+    nets: int,
     glitches: bool,
     toggles: NDArray[np.int64],
     outputs: Words,
 ) -> None:
     """Fill ``toggles`` and ``outputs``."""
-    nets = len(toggles)
     instances = len(starts) - 1
     v = np.zeros(words, np.uint64)
     v[1] = ~np.uint64(0)
@@ -337,8 +347,7 @@ def _run(
             for o in range(len(operations)):
                 new = _apply(operations[o], v)
                 net = operations[o, 3]
-                if net < nets:
-                    toggles[net] += _ones(v[net] ^ new)
+                toggles[net] += _ones(v[net] ^ new)
                 v[net] = new
         if t == 0:
             toggles[:] = 0

@@ -15,7 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from minimac.bitstream import FitError, build, largest, reshaped, shape_of
+from minimac.bitstream import FitError, SlowError, build, largest, reshaped, shape_of
+from minimac.bitstream.flow import TIMEOUT_S
 from minimac.host import Accelerator
 from minimac.model import matmul
 from minimac.nn import digits, quantise
@@ -24,9 +25,16 @@ from minimac.spec import Systolic, load_design
 
 PAGE = Path(__file__).parent.parent / "docs/bitstreams.md"
 DESIGNS = ("int8", "e4m3fn", "bf16_approx_1_2")
-BOARDS = ("icebreaker", "tang_nano_20k", "ulx3s_85f")
 #: Sizes of the arrays that are built besides the largest: 2 x 2, 4 x 4 and 8 x 8.
-SIZES = {"icebreaker": (3, 7), "tang_nano_20k": (3, 7), "ulx3s_85f": (3, 7, 15)}
+SIZES = {
+    "icebreaker": (3, 7),
+    "tang_nano_20k": (3, 7),
+    "ulx3s_85f": (3, 7, 15),
+    "tang_nano_9k": (3,),
+    "ulx3s_25f": (3,),
+    "orangecrab_25f": (3,),
+    "colorlight_i5": (3,),
+}
 
 _TOOLS = (
     "pyosys",
@@ -57,7 +65,8 @@ On a board the line is the limit: at 1 Mbaud {bytes:,.0f} bytes an image take {l
 ## Bitstreams
 
 At the clock of the board, seed 0; {tools}. Seconds are those of a busy machine of two cores.
-`largest`: no larger one of the shapes n x n and n x (n+1) was placed and routed.
+`largest`: no larger one of the shapes n x n and n x (n+1) was placed and routed, or not within an
+hour; where the limit was less, it is said.
 
 | board | design | array | used | clock MHz | possible MHz | seconds | largest |
 | --- | --- | --- | --- | ---: | ---: | ---: | --- |
@@ -107,26 +116,32 @@ def _example(name: str) -> Systolic:
     return design
 
 
-def run_build(name: str, board: str, size: int | None, folder: Path) -> dict[str, Any] | None:
+def run_build(
+    name: str, board: str, size: int | None, folder: Path, timeout_s: float
+) -> dict[str, Any] | None:
     """Build a bitstream for an array of a size, or for the largest; None if it does not fit."""
     design = _example(name)
     try:
         if size is None:
-            built = largest(design, load_board(board), folder, watch=print)
+            built = largest(design, load_board(board), folder, timeout_s=timeout_s, watch=print)
         else:
             built = build(reshaped(design, size), load_board(board), folder / str(size))
-    except FitError as error:
+    except (FitError, SlowError) as error:
         print(f"{name} {board} {size}: {error}", flush=True)
         return None
-    return {**dataclasses.asdict(built), "file": built.file.name, "load": ""}
+    limit = {"timeout_s": timeout_s} if size is None and timeout_s < TIMEOUT_S else {}
+    return {**dataclasses.asdict(built), "file": built.file.name, "load": "", **limit}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure what is missing, and write the page."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--design", action="append", choices=DESIGNS)
-    parser.add_argument("--board", action="append", choices=BOARDS)
+    parser.add_argument("--board", action="append", choices=SIZES)
     parser.add_argument("--largest", action="store_true")
+    parser.add_argument(
+        "--timeout-s", type=float, default=TIMEOUT_S, help="for an array, to be placed"
+    )
     parser.add_argument("--digits", action="store_true", help="only the digits")
     parser.add_argument("--build", type=Path, default=Path("build/boards"))
     options = parser.parse_args(arguments)
@@ -140,13 +155,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
             _write(found, figures)
     if options.digits:
         return
-    for board in options.board or BOARDS:
+    for board in options.board or SIZES:
         for name in options.design or DESIGNS:
             for size in [*SIZES[board], *([None] if options.largest else [])]:
                 key = f"{board} {name} {size or 'largest'}"
                 if key not in found["bitstreams"]:
                     folder = options.build / board / name
-                    found["bitstreams"][key] = run_build(name, board, size, folder)
+                    found["bitstreams"][key] = run_build(
+                        name, board, size, folder, options.timeout_s
+                    )
                     _write(found, figures)
 
 
@@ -184,6 +201,8 @@ def _bitstream_rows(found: dict[str, Any]) -> Iterator[str]:
     for key in sorted(found):
         board, name, size = key.split()
         x, mark = found[key], "yes" if size == "largest" else ""
+        if x and "timeout_s" in x:
+            mark = f"in {x['timeout_s'] / 60:.0f} minutes"
         if x is None:
             what = "any" if size == "largest" else shape_of(reshaped(_example(name), int(size)))
             yield f"| {board} | {name} | {what} | does not fit | | | | {mark} |"

@@ -1289,6 +1289,12 @@ def build(
         float | None,
         typer.Option(metavar="F", min=1.0, help="Clock, by a PLL (default: that of the board)."),
     ] = None,
+    timeout_s: Annotated[
+        float | None,
+        typer.Option(
+            metavar="T", min=1.0, help="Time to place and route an array (default: 3600)."
+        ),
+    ] = None,
     dsp: Dsp = None,
     changes: Changes = None,
     as_json: AsJson = False,
@@ -1310,6 +1316,7 @@ def build(
         for option, given in (
             ("--largest", largest),
             ("--clock-mhz", clock_mhz is not None),
+            ("--timeout-s", timeout_s is not None),
             ("--dsp", dsp is not None),
             ("--json", as_json),
         ):
@@ -1320,15 +1327,18 @@ def build(
         print("now run: vivado -mode batch -source build.tcl", file=sys.stderr)
         return
     make_folder(folder)
+    options: dict[str, Any] = {"seed": seed, "clock_mhz": clock_mhz}
+    if timeout_s is not None:
+        options["timeout_s"] = timeout_s
     try:
         if largest:
-            built = bitstream.largest(
-                loaded, target, folder, seed=seed, clock_mhz=clock_mhz, watch=_watch
-            )
+            built = bitstream.largest(loaded, target, folder, **options, watch=_watch)
         else:
-            built = bitstream.build(loaded, target, folder, seed=seed, dsp=dsp, clock_mhz=clock_mhz)
+            built = bitstream.build(loaded, target, folder, **options, dsp=dsp)
     except bitstream.FitError as error:
         _refuse_size(loaded, target, folder, error, largest)
+    except bitstream.SlowError as error:
+        _fail(f"{error}; hardly a site may be free: --largest looks for an array that is placed")
     except bitstream.BuildError as error:
         _fail(str(error))
     _print_built(built, as_json)

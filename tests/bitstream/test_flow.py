@@ -9,8 +9,12 @@ import pytest
 from minimac.bitstream import (
     FLOWS,
     FitError,
+    SlowError,
     build,
     estimate_best,
+    fitting,
+    flow,
+    largest,
     reshaped,
     shape_of,
     write_vivado,
@@ -89,6 +93,40 @@ def test_sizes_grow_by_little():
     ]
     assert elements == sorted(set(elements))
     assert shape_of(reshaped(design, 3)) == "2x2"
+
+
+@pytest.mark.parametrize("slow", [False, True])
+@pytest.mark.parametrize("guess", [0, 1, 5, 9, 10, 11, 20, 37])
+def test_the_largest_array_is_found(guess, slow, tmp_path, monkeypatch):
+    fits, tried = 10, []
+
+    def pretended(design, board, folder, *, timeout_s, **_):
+        size = next(n for n in range(1, 99) if reshaped(design, n).array == design.array)
+        tried.append(size)
+        if size > fits:
+            raise SlowError("") if slow and timeout_s == 7 else FitError("", {})
+        return size
+
+    monkeypatch.setattr(fitting, "build", pretended)
+    monkeypatch.setattr(fitting, "estimate_best", lambda *_: guess)
+    design, board = load_design(SMALL), load_board("icebreaker")
+    if guess == 0:
+        with pytest.raises(FitError, match="not even one element fits icebreaker"):
+            largest(design, board, tmp_path, timeout_s=7)
+        return
+    assert largest(design, board, tmp_path, timeout_s=7) == fits
+    assert tried == sorted(set(tried), key=tried.index)
+    assert {fits, fits + 1} <= set(tried)
+    assert len(tried) <= min(2 + abs(guess - fits), 11)
+
+
+def test_resources_that_share_sites_are_counted_together():
+    log = "Info: \t  LUT4:   19299/  20736    93%\nInfo: \t   ALU:   10090/  15552    64%\n"
+    assert flow._used(log, load_board("tang_nano_20k")) == {
+        "LUT4": (29389, 20736),
+        "ALU": (10090, 15552),
+    }
+    assert flow._used(log, load_board("icebreaker"))["LUT4"] == (19299, 20736)
 
 
 def test_what_is_too_large_is_refused(tmp_path, pytestconfig):

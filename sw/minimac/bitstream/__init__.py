@@ -1,6 +1,6 @@
 """Bitstreams: from a design and a board to a file that a board loads."""
 
-from minimac.bitstream.errors import BuildError, FitError
+from minimac.bitstream.errors import BuildError, FitError, SlowError
 from minimac.bitstream.fitting import estimate_best, largest, reshaped, shape_of
 from minimac.bitstream.flow import FLOWS, Bitstream, build
 from minimac.bitstream.vivado import write_vivado
@@ -10,6 +10,7 @@ __all__ = [
     "Bitstream",
     "BuildError",
     "FitError",
+    "SlowError",
     "build",
     "estimate_best",
     "largest",

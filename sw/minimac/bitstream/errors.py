@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-__all__ = ["BuildError", "FitError"]
+__all__ = ["BuildError", "FitError", "SlowError"]
 
 
 class BuildError(RuntimeError):
@@ -21,3 +21,7 @@ class FitError(BuildError):
     def __init__(self, said: str, used: Mapping[str, tuple[int, int]]) -> None:
         super().__init__(said)
         self.used = dict(used)
+
+
+class SlowError(BuildError):
+    """A tool took longer than it may."""

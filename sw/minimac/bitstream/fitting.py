@@ -3,9 +3,10 @@
 import dataclasses
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-from minimac.bitstream.errors import FitError
-from minimac.bitstream.flow import Bitstream, build, utilisation
+from minimac.bitstream.errors import FitError, SlowError
+from minimac.bitstream.flow import TIMEOUT_S, Bitstream, build, utilisation
 from minimac.soc.board import Board
 from minimac.spec import Systolic
 
@@ -78,9 +79,18 @@ def largest(
     *,
     seed: int = 0,
     clock_mhz: float | None = None,
+    timeout_s: float = TIMEOUT_S,
     watch: Callable[[str], None] | None = None,
 ) -> Bitstream:
     """Build the largest array of a design that fits a board, in a folder of its own.
+
+    Begins with the size that is estimated. Where that fits, larger ones are tried one by one; where
+    it does not, smaller ones in growing steps, and then those between by halves.
+
+    Parameters
+    ----------
+    timeout_s : float
+        How long place and route of an array may take, in s; one that takes longer is too large.
 
     Raises
     ------
@@ -88,26 +98,35 @@ def largest(
         If not even a single element does.
     """
 
-    def fits(size: int) -> Bitstream | None:
+    def attempt(size: int) -> Bitstream | None:
         tried = reshaped(design, size)
         if watch:
             watch(f"{shape_of(tried)}: place and route")
+        given: dict[str, Any] = {"seed": seed, "clock_mhz": clock_mhz, "timeout_s": timeout_s}
         try:
-            return build(tried, board, folder / shape_of(tried), seed=seed, clock_mhz=clock_mhz)
-        except FitError:
+            return build(tried, board, folder / shape_of(tried), **given)
+        except (FitError, SlowError) as error:
+            if watch:
+                watch(f"{shape_of(tried)}: {error}")
             return None
 
-    size = estimate_best(design, board, folder, watch)
-    found = fits(size) if size else None
-    if found:
-        while larger := fits(size + 1):
-            found, size = larger, size + 1
-        return found
-    while size > 1:
-        size -= 1
-        if found := fits(size):
-            return found
-    raise FitError(f"{design.name}: not even one element fits {board.name}", {})
+    fitting, found, too_large = 0, None, _MOST
+    size, step = estimate_best(design, board, folder, watch), 1
+    while fitting < size < too_large:
+        built = attempt(size)
+        if built:
+            fitting, found = size, built
+        else:
+            too_large = size
+        if too_large == _MOST:
+            size += 1
+        elif found:
+            size = (fitting + too_large) // 2
+        else:
+            size, step = max(size - step, min(1, size - 1)), 2 * step
+    if found is None:
+        raise FitError(f"{design.name}: not even one element fits {board.name}", {})
+    return found
 
 
 def estimate_best(

@@ -10,11 +10,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from minimac.bitstream.errors import BuildError, FitError
+from minimac.bitstream.errors import BuildError, FitError, SlowError
 from minimac.cost.children import Child, ChildError, TimeUp
 from minimac.cost.errors import SynthesisError
 from minimac.cost.synthesis import Yosys, fpga_flow
-from minimac.cost.technology import Family, load_technology
+from minimac.cost.technology import Family, Router, load_technology
 from minimac.soc.board import Board
 from minimac.soc.clocking import Pll, pll_for
 from minimac.soc.top import verilog_for
@@ -22,6 +22,7 @@ from minimac.spec import SpecError, Systolic
 
 __all__ = [
     "FLOWS",
+    "TIMEOUT_S",
     "Bitstream",
     "Flow",
     "build",
@@ -31,7 +32,8 @@ __all__ = [
     "utilisation",
 ]
 
-_TIMEOUT_S = 3600.0
+#: How long each tool may take, in s.
+TIMEOUT_S = 3600.0
 
 
 @dataclass(frozen=True)
@@ -126,19 +128,18 @@ def map_board(
     pll : Pll, optional
         What makes the clock, if it is not the board's.
     """
-    family = family_of(board)
     folder.mkdir(parents=True, exist_ok=True)
     text = verilog_for(design, board, pll)
     (folder / "design.v").write_text(text, encoding="utf-8")
     if dsp is None:
         dsp = 0 < design.array.rows * design.array.columns <= board.multipliers
-    assert family.router is not None
+    router = _router_of(board)
     steps = mapping(design, board, text, dsp=dsp)
-    for name, wanted in family.router.device.files.items():
+    for name, wanted in router.device.files.items():
         (folder / name).write_text(wanted, encoding="utf-8")
-    steps += [*family.router.finish, "write_json netlist.json"]
+    steps += [*router.finish, "write_json netlist.json"]
     try:
-        Yosys(folder, time.monotonic() + _TIMEOUT_S).run(steps)
+        Yosys(folder, time.monotonic() + TIMEOUT_S).run(steps)
     except SynthesisError as error:
         raise BuildError(str(error)) from None
 
@@ -177,7 +178,7 @@ def utilisation(
     folder = folder.resolve()
     map_board(design, board, folder, dsp=dsp)
     try:
-        return _used(_nextpnr(design, board, folder, ["--pack-only"]))
+        return _packed(design, board, folder)
     except FitError as error:
         return error.used
 
@@ -190,6 +191,7 @@ def build(
     seed: int = 0,
     dsp: bool | None = None,
     clock_mhz: float | None = None,
+    timeout_s: float = TIMEOUT_S,
 ) -> Bitstream:
     """Build a bitstream in a folder.
 
@@ -207,11 +209,15 @@ def build(
         Whether multiplier blocks are used; by default if there are as many as elements.
     clock_mhz : float, optional
         Clock, made by a PLL; by default that of the board.
+    timeout_s : float
+        How long place and route may take, in s.
 
     Raises
     ------
     FitError
         If the design does not fit.
+    SlowError
+        If a tool takes too long, as place and route do where hardly a site is free.
     BuildError
         If something else goes wrong.
     SpecError
@@ -230,13 +236,18 @@ def build(
     began = time.monotonic()
     options = [*flow.place, "--freq", str(clock_mhz), "--seed", str(seed)]
     options += ["--report", "report.json", "--timing-allow-fail"]
-    log = _nextpnr(design, board, folder, options)
+    if _router_of(board).same_sites:  # what is too large for these, nextpnr would try to place
+        _packed(design, board, folder)
+    log = _nextpnr(design, board, folder, options, timeout_s)
     seconds["place and route"] = time.monotonic() - began
     began = time.monotonic()
     target = f"{design.name}_{board.name}{flow.suffix}"
     last = [*flow.arguments, target]
     last += ["placed.json"] if board.family == "gowin" else []
-    _run(flow.pack, folder, [*board.pack, *last], "packer")
+    try:
+        _run("packer", flow.pack, folder, [*board.pack, *last], TIMEOUT_S)
+    except ChildError as error:
+        raise BuildError(f"packer: {error.said}") from None
     seconds["packing"] = time.monotonic() - began
     report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
     fmax = min((clock["achieved"] for clock in report["fmax"].values()), default=math.inf)
@@ -246,7 +257,7 @@ def build(
         rows=design.array.rows,
         columns=design.array.columns,
         file=folder / target,
-        used=_used(log),
+        used=_used(log, board),
         clock_mhz=clock_mhz,
         fmax_mhz=fmax,
         seconds=seconds,
@@ -261,37 +272,59 @@ def family_of(board: Board) -> Family:
     return dataclasses.replace(family, synthesis=board.synthesis or family.synthesis)
 
 
-def _nextpnr(design: Systolic, board: Board, folder: Path, options: Sequence[str]) -> str:
-    """Run nextpnr; return what it said."""
+def _router_of(board: Board) -> Router:
     router = family_of(board).router
     assert router is not None
+    return router
+
+
+def _packed(design: Systolic, board: Board, folder: Path) -> dict[str, tuple[int, int]]:
+    """Return what a mapped design takes of a board's resources, and what there is."""
+    used = _used(_nextpnr(design, board, folder, ["--pack-only"]), board)
+    over = [f"{count} {name} of {there}" for name, (count, there) in used.items() if count > there]
+    if over:
+        raise FitError(f"does not fit: {', '.join(over)}", used)
+    return used
+
+
+def _nextpnr(
+    design: Systolic,
+    board: Board,
+    folder: Path,
+    options: Sequence[str],
+    timeout_s: float = TIMEOUT_S,
+) -> str:
+    """Run nextpnr; return what it said."""
+    router = _router_of(board)
     if importlib.util.find_spec(router.module) is None:
         raise BuildError(f"{router.wheel} is not installed; pip install 'minimac[fpga]' brings it")
     (folder / board.constraints).write_text(board.constraint_text(), encoding="utf-8")
     pins = [part.format(pins=board.constraints) for part in FLOWS[board.family].pins]
-    top = f"{design.name}_top"
-    return _run(
-        router.program,
-        folder,
-        ["--json", "netlist.json", "--top", top, *board.place, *pins, *options],
-        "nextpnr",
-    )
-
-
-def _run(program: str, folder: Path, arguments: Sequence[str], tool: str) -> str:
+    named = ["--json", "netlist.json", "--top", f"{design.name}_top"]
+    given = [*named, *board.place, *pins, *options]
     try:
-        return Child(program, folder, time.monotonic() + _TIMEOUT_S).run(arguments=arguments)
-    except TimeUp:
-        raise BuildError(f"{tool} took longer than {_TIMEOUT_S:.0f} s") from None
+        return _run("nextpnr", router.program, folder, given, timeout_s)
     except ChildError as error:
-        said, used = error.said, _used(error.log)
-        over = [name for name, (count, there) in used.items() if count > there]
+        said, used = error.said, _used(error.log, board)
+        over = any(count > there for count, there in used.values())
         if over or re.search(r"[Uu]nable to (find|place)|no (more )?(Bels|BELs|bels)", said):
             raise FitError(f"does not fit: {said}", used) from None
-        raise BuildError(f"{tool}: {said}") from None
+        raise BuildError(f"nextpnr: {said}") from None
 
 
-def _used(log: str) -> dict[str, tuple[int, int]]:
+def _run(tool: str, program: str, folder: Path, arguments: Sequence[str], timeout_s: float) -> str:
+    try:
+        return Child(program, folder, time.monotonic() + timeout_s).run(arguments=arguments)
+    except TimeUp:
+        raise SlowError(f"{tool} took longer than {timeout_s:.0f} s") from None
+
+
+def _used(log: str, board: Board) -> dict[str, tuple[int, int]]:
     """Find what nextpnr says of the resources that are in use."""
     found = re.findall(r"^Info:\s+(\w+):\s+(\d+)/\s*(\d+)\s+\d+%", log, re.MULTILINE)
-    return {name: (int(used), int(there)) for name, used, there in found if int(used)}
+    used = {name: (int(used), int(there)) for name, used, there in found if int(used)}
+    for name, others in _router_of(board).same_sites.items():
+        if name in used:
+            taken, there = used[name]
+            used[name] = taken + sum(used.get(other, (0, 0))[0] for other in others), there
+    return used

@@ -249,6 +249,8 @@ class Router:
         What Yosys is to do with the mapped netlist before nextpnr takes it.
     untimed : sequence of str
         Primitives through which nextpnr has no delays: with them, it has no figure.
+    same_sites : dict of str to sequence of str
+        Resources that nextpnr counts apart, and that yet take a site of the first one each.
     """
 
     wheel: str
@@ -258,6 +260,7 @@ class Router:
     dsp_device: Device | None = None
     finish: Sequence[str] = ()
     untimed: Sequence[str] = ()
+    same_sites: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     @property
     def program(self) -> str:

@@ -1,9 +1,9 @@
 """Designs mapped, timed and run: how the figures of :mod:`minimac.cost.measurement` come about."""
 
 import re
-import threading
 from collections import Counter
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from statistics import median
 from typing import TYPE_CHECKING, Any
@@ -63,22 +63,22 @@ def evaluate(
     provenance : dict
         What is known of the figures already; more is added.
     """
-    if isinstance(target, Library):
-        # Most of the time, this process waits for others.
-        threading.Thread(target=_load_compiled, args=[target]).start()
     verilog = to_verilog(design)
     keep = _kept(verilog, design.name)
     clock = design.clock_mhz
-    synthesis = synthesise(
-        verilog,
-        design.name,
-        target,
-        keep=keep,
-        clock_mhz=clock,
-        dsp=dsp,
-        timeout_s=timeout_s,
-        cache=cache,
-    )
+    with ThreadPoolExecutor() as beside:
+        if isinstance(target, Library):  # while this process waits for Yosys
+            beside.submit(_load_compiled, target)
+        synthesis = synthesise(
+            verilog,
+            design.name,
+            target,
+            keep=keep,
+            clock_mhz=clock,
+            dsp=dsp,
+            timeout_s=timeout_s,
+            cache=cache,
+        )
     provenance["flow"] = list(synthesis.flow)
     common: dict[str, Any] = {
         "name": design.name,

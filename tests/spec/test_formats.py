@@ -203,6 +203,9 @@ def test_special_codes_of_every_small_minifloat():
         assert values[fmt.max_code] == top, fmt.name
 
 
+MOST_FIXED = "a fixed-point format has at most 32 bits, or 53 as a of unit convert"
+
+
 @pytest.mark.parametrize(
     ("name", "message"),
     [
@@ -244,7 +247,24 @@ def test_special_codes_of_every_small_minifloat():
             "s-3.2",
             "format 's-3.2': a fixed-point format needs at least 1 bit besides the sign, not -1",
         ),
-        ("int54", "format 'int54': a fixed-point format has at most 53 bits, not 54"),
+        ("int54", f"format 'int54': {MOST_FIXED}, not 54"),
+        ("int9000", f"format 'int9000': {MOST_FIXED}, not 9000"),
+        ("uint123456789", f"format 'uint123456789': {MOST_FIXED}, not 123456789"),
+        ("s1000.0", f"format 's1000.0': {MOST_FIXED}, not 1001"),
+        (
+            "s1010.-1000",
+            (
+                "format 's1010.-1000': integer and fraction bits must be -999 to 999, not 1010 "
+                "and -1000"
+            ),
+        ),
+        ("e100m3", "format 'e100m3': exponent must have 0 to 8 bits, not 100"),
+        ("e4m300fn", "format 'e4m300fn': mantissa must have 0 to 23 bits, not 300"),
+        ("binary100p3se", "format 'binary100p3se': exponent must have 0 to 8 bits, not 97"),
+        (
+            "e4m3:bias=123456789",
+            "format 'e4m3:bias=123456789': bias 123456789 takes values out of the range of float64",
+        ),
         ("e8m24", "format 'e8m24': mantissa must have 0 to 23 bits, not 24"),
         (
             "uint8:sym",

@@ -418,7 +418,10 @@ def chunked(**outer):
         ),
         (
             {"accumulate": FIXED | {"format": "int61"}},
-            "accumulate.format: format 'int61': a fixed-point format has at most 53 bits, not 61",
+            (
+                "accumulate.format: format 'int61': a fixed-point format has at most 32 bits, or "
+                "53 as a of unit convert, not 61"
+            ),
         ),
         (
             {"accumulate": FIXED | {"format": "int33"}},

@@ -215,6 +215,7 @@ def test_options_of_blocks_stand_in_any_order():
         ("e8m0:ftz", "option 'ftz' is unknown; e8m0 has none"),
         ("khot2", "khot takes a fixed-point format: khot2:s0.7"),
         ("khot0:int8", "khot takes 1 to 16 digits, not 0"),
+        ("khot200:int8", "khot takes 1 to 16 digits, not 200"),
         ("khot17:int8", "khot takes 1 to 16 digits, not 17"),
         ("khot2:int17", "khot takes a fixed-point format of at most 16 bits"),
         ("khot2:e2m1", "khot takes a fixed-point format of at most 16 bits"),
@@ -245,6 +246,7 @@ def test_options_of_blocks_stand_in_any_order():
         ("block:lut:e2m1:98", "elements must have a positive value"),
         ("mxfp4:size=0", "a block has 1 to 65536 elements, not 0"),
         ("mxfp4:size=65537", "a block has 1 to 65536 elements, not 65537"),
+        ("mxfp4:size=1000000", "a block has 1 to 65536 elements, not 1000000"),
         ("mxfp4:size=many", "size must be a number or tensor, not 'many'"),
         ("mxfp4:size=-1", "size must be a number or tensor, not '-1'"),
         ("mxfp4:size", "size must be a number or tensor, not ''"),
@@ -276,7 +278,8 @@ def test_wrong_names(name, message):
 @pytest.mark.parametrize(
     ("name", "inner", "message"),
     [
-        ("dfp54", "int54", "a fixed-point format has at most 53 bits, not 54"),
+        ("dfp54", "int54", "a fixed-point format has at most 32 bits, or 53 as a of .*, not 54"),
+        ("dfp100", "int100", "a fixed-point format has at most 32 bits, or 53 as a of .*, not 100"),
         ("nf4:e9m1", "e9m1", "exponent must have 0 to 8 bits, not 9"),
         ("mxfp4:scale=ue4m3fnuz", "ue4m3fnuz", "fnuz puts NaN where -0 would be"),
         ("block:e4m3fn:sze=16", "e4m3fn:sze=16", "option 'sze=16' is unknown"),

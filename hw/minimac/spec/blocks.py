@@ -12,6 +12,7 @@ from minimac.spec.errors import SpecError, nearest, short
 from minimac.spec.formats import (
     E8M0,
     FP32,
+    NUMBER,
     ExponentOnly,
     FixedPoint,
     Format,
@@ -110,7 +111,7 @@ class BlockFormat(BorrowedFormat):
     @classmethod
     def from_words(cls, word: str, options: Sequence[str]) -> "BlockFormat | None":
         """Return the format of a name: ``mxfp4``, ``mxint8:ocp``, ``nvfp4:scale=ue5m3``."""
-        dynamic = re.fullmatch(r"dfp([0-9]{1,2})", word)
+        dynamic = re.fullmatch(f"dfp({NUMBER})", word)
         if not (word == "block" or dynamic or word in BLOCKS):
             return None
         sections = _sections(options)
@@ -203,7 +204,7 @@ def _dynamic(bits: int) -> BlockFormat:
 
 def _size(words: Sequence[str]) -> dict[str, int | None]:
     text = ":".join(words)
-    if text != "tensor" and not re.fullmatch("[0-9]{1,5}", text):
+    if text != "tensor" and not re.fullmatch(NUMBER, text):
         raise SpecError(f"size must be a number or tensor, not {short(text)}")
     return {"size": None if text == "tensor" else int(text)}
 

@@ -11,7 +11,7 @@ from fractions import Fraction
 from typing import ClassVar
 
 from minimac.spec.errors import SpecError
-from minimac.spec.formats import FixedPoint, Format, Minifloat, check_narrow
+from minimac.spec.formats import NUMBER, FixedPoint, Format, Minifloat, check_narrow
 
 __all__ = ["TABLES", "BorrowedFormat", "Codebook", "KHot"]
 
@@ -188,7 +188,7 @@ class KHot(BorrowedFormat):
         """Return the format of a name: ``khot2:s0.7``."""
         from minimac.spec.names import parse_format
 
-        found = re.fullmatch(r"khot([0-9]{1,2})", word)
+        found = re.fullmatch(f"khot({NUMBER})", word)
         if not found:
             return None
         if not options:

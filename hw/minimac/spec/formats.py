@@ -20,6 +20,7 @@ from minimac.spec.errors import SpecError, short
 __all__ = [
     "E8M0",
     "FP32",
+    "NUMBER",
     "WELL_KNOWN",
     "ExponentOnly",
     "FixedPoint",
@@ -252,7 +253,7 @@ class Minifloat(Format):
                 raise SpecError(f"option {short(option)} stands there twice")
             if option == "ftz":
                 chosen["ftz"] = True
-            elif bias := re.fullmatch(r"bias=(-?[0-9]{1,4})", option):
+            elif bias := re.fullmatch(f"bias=(-?{NUMBER})", option):
                 chosen["bias"] = int(bias[1])
             else:
                 raise SpecError(f"option {short(option)} is unknown; known are bias=N and ftz")
@@ -411,12 +412,16 @@ class FixedPoint(Format):
             )
         if self.width > _MOST_FIXED_BITS:
             raise SpecError(
-                f"a fixed-point format has at most {_MOST_FIXED_BITS} bits, not {self.width}"
+                f"a fixed-point format has at most {_MOST_BITS} bits, or {_MOST_FIXED_BITS} as a "
+                f"of unit convert, not {self.width}"
             )
         if self.symmetric and not self.signed:
             raise SpecError("sym is for signed formats; an unsigned one has no negative code")
         if not max(abs(self.int_bits), abs(self.frac_bits)) <= 999:
-            raise SpecError(f"integer and fraction bits must be -999 to 999, not {self.frac_bits}")
+            raise SpecError(
+                f"integer and fraction bits must be -999 to 999, not {self.int_bits} and "
+                f"{self.frac_bits}"
+            )
 
     @classmethod
     def from_words(cls, word: str, options: Sequence[str]) -> "FixedPoint | None":
@@ -598,10 +603,13 @@ _TERNARY = "tern"
 # Plain names that do not stand for the finite minifloat of those bits.
 _TAKEN = frozenset({*WELL_KNOWN.values(), "e8m0", "ue8m0"})
 
-_MINIFLOAT = re.compile(r"(u?)e([0-9]{1,2})m([0-9]{1,2})(fn|ieee|fnuz|p3109f?|f|)")
-_P3109 = re.compile(r"binary([0-9]{1,2})p([0-9]{1,2})([su])([ef])")
-_FIXED = re.compile(r"([su])(-?[0-9]{1,3})\.(-?[0-9]{1,3})")
-_INTEGER = re.compile(r"(u?)int([0-9]{1,2})")
+#: A number in a name: of more digits than any limit has, so that the limit is what is said.
+NUMBER = "[0-9]{1,9}"
+
+_MINIFLOAT = re.compile(rf"(u?)e({NUMBER})m({NUMBER})(fn|ieee|fnuz|p3109f?|f|)")
+_P3109 = re.compile(rf"binary({NUMBER})p({NUMBER})([su])([ef])")
+_FIXED = re.compile(rf"([su])(-?{NUMBER})\.(-?{NUMBER})")
+_INTEGER = re.compile(rf"(u?)int({NUMBER})")
 
 FP32 = Minifloat(8, 23, Specials.IEEE)
 E8M0 = ExponentOnly()

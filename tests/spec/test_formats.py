@@ -124,7 +124,8 @@ def test_default_bias(exp_bits, suffix, signed, bias):
         ("binary8p4ue", "ue5m3p3109"),
         ("binary8p1uf", "ue8m0p3109f"),
         ("binary6p3se", "e3m2p3109"),
-        ("e4m3f", "e4m3"),
+        ("e5m2f", "e5m2f"),
+        ("ue8m0f:bias=3", "ue8m0f:bias=3"),
         ("s7.0", "int8"),
         ("u8.0", "uint8"),
         ("u0.8", "u0.8"),
@@ -215,6 +216,14 @@ MOST_FIXED = "a fixed-point format has at most 32 bits, or 53 as a of unit conve
             "zzz",
             f"unknown format 'zzz'; names are {GRAMMAR}",
         ),
+        (
+            "e4m3f",
+            (
+                "format 'e4m3f': all codes of e4m3 are finite as it is; write e4m3, or e4m3fn for "
+                "the one with NaN"
+            ),
+        ),
+        ("ue3m0f", "format 'ue3m0f': all codes of ue3m0 are finite as it is; write ue3m0"),
         ("e9m1", "format 'e9m1': exponent must have 0 to 8 bits, not 9"),
         ("e1m24", "format 'e1m24': mantissa must have 0 to 23 bits, not 24"),
         (

@@ -247,6 +247,10 @@ class Minifloat(Format):
         found = _MINIFLOAT.fullmatch(word)
         if not found:
             return None
+        plain = f"{found[1]}e{int(found[2])}m{int(found[3])}"
+        if found[4] == "f" and plain not in _TAKEN:
+            nan = f", or {plain}fn for the one with NaN" if int(found[3]) else ""
+            raise SpecError(f"all codes of {plain} are finite as it is; write {plain}{nan}")
         chosen: dict[str, Any] = {}
         for option in options:
             if options.count(option) > 1 or (option.startswith("bias") and "bias" in chosen):

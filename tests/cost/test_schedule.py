@@ -1,6 +1,8 @@
 """Tests of :mod:`minimac.cost.schedule`: cycles are those that the circuit takes."""
 
 import functools
+import re
+import time
 
 import pytest
 from amaranth.sim import Simulator
@@ -133,8 +135,16 @@ def test_what_moves():
     assert (found.activation_reads, found.weight_reads, found.partial_bits) == (120, 144, 0)
 
 
+@pytest.mark.parametrize("name", DESIGNS)
+def test_many_columns_are_counted_as_fast_as_few(name):
+    few, more = (schedule(DESIGNS[name], 2, 6, 6 * groups).cycles for groups in (10, 20))
+    began = time.perf_counter()
+    many = schedule(DESIGNS[name], 2, 6, 6 * 10_000_010).cycles
+    assert time.perf_counter() - began < 1
+    assert many == few + 1_000_000 * (more - few)
+
+
 def test_chains_that_are_too_long():
-    with pytest.raises(
-        SpecError, match=r"^k: must be at most accumulate\.max_terms \(64\), not 65"
-    ):
+    message = "k: must be at most accumulate.max_terms (64) of the design, not 65; set that to more"
+    with pytest.raises(SpecError, match=f"^{re.escape(message)}$"):
         schedule(array(2, 2), 4, 65, 2)

@@ -79,7 +79,10 @@ def schedule(design: Systolic, m: int, k: int, n: int) -> Schedule:
 
     terms = design.accumulate.max_terms
     if k > terms:
-        raise SpecError(f"k: must be at most accumulate.max_terms ({terms}), not {k}")
+        raise SpecError(
+            f"k: must be at most accumulate.max_terms ({terms}) of the design, not {k}; set that "
+            "to more"
+        )
     planned: Any = plan(design)
     rows, columns = design.array.rows, design.array.columns
     groups = ceil(n / columns)
@@ -132,7 +135,7 @@ def _last_begins(planned: Any, m: int, passes: int, groups: int, latency: int) -
     swapped = begins - 1  # of a double buffer: when the weights came into use
     took = waited = -1
     for group in range(groups):
-        before, lag = begins, begins - swapped
+        before, lag = begins, begins - swapped if double else 0
         for turn in range(group == 0, passes):
             previous = begins
             if double:

@@ -963,26 +963,52 @@ def test_a_workload(capsys, monkeypatch):
     figures["provenance"] = {"memory": {"source": "somebody"}}
     monkeypatch.setattr("minimac.cost.compose", lambda *args: given.append(args))
     monkeypatch.setattr("minimac.cost.cost_of", lambda *_: SimpleNamespace(as_dict=lambda: figures))
-    network = str(EXAMPLES / "workloads" / "resnet18.yaml")
-    assert main(["workload", network, INT8, "--technology", "asap7"]) == 0
+    assert main(["workload", BERT, INT8, "--technology", "asap7"]) == 0
     out, err = capsys.readouterr()
     assert len(out.splitlines()) == 3
     assert "time: at 50 MHz; the array allows 80 MHz" in err
     assert "memory: somebody" in err
     assert given[0][0].name == "int8"
     assert given[0][1:] == ("asap7", None)
-    assert main(["workload", network, INT8, "--json"]) == 0
+    assert main(["workload", BERT, INT8, "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["total"]["energy_uj"] == 7.0
 
 
 def test_a_workload_that_is_wrong(wrong):
     Path("none.yaml").write_text("name: x\nlayers: []\n")
     assert wrong("workload", "none.yaml", INT8) == (
-        "none.yaml: layers: must be a list of at least one layer"
+        "none.yaml: layers: must be a list of at least one layer, as in "
+        "{name: first, m: 128, k: 768, n: 768} or {name: first, conv: {...}}"
     )
     Path("zero.yaml").write_text("name: x\nlayers: [{name: a, m: 1, k: 0, n: 1}]\n")
     assert wrong("workload", "zero.yaml", INT8) == (
-        "zero.yaml: layers.0.k: must be a whole number from 1 on, not '0'"
+        "zero.yaml: layers.0.k: must be a whole number from 1 to 2**32, not 0"
+    )
+    assert wrong("workload", INT8, BERT) == (
+        f"{INT8}: is a design and not a workload; name the workload before the design"
+    )
+    assert wrong("workload", BERT, BERT) == (
+        f"{BERT}: is a workload and not a design; minimac workload runs it on one"
+    )
+
+
+def test_layers_that_an_array_cannot_run_are_said_before_it_is_composed(wrong, monkeypatch):
+    monkeypatch.setattr("minimac.cost.compose", lambda *_, **__: pytest.fail("composed"))
+    short = ["--set", "accumulate.max_terms=1024"]
+    assert wrong("workload", BERT, INT8, *short) == (
+        f"{BERT}: layer down: k: must be at most accumulate.max_terms (1024) of the design, not "
+        "3072; set that to more"
+    )
+
+
+@pytest.mark.parametrize("verb", [["workload", BERT], ["cost", "--compose"]])
+def test_what_is_wrong_with_a_composition_is_said_of_the_file(wrong, verb):
+    np.savez("x.npz", a=np.zeros((9, 4), int), b=np.zeros((4, 16), int))
+    assert wrong(*verb, INT8, "--operands", "x.npz") == (
+        "x.npz: K and N must be at least 8 to compose an array, not (4, 16)"
+    )
+    assert wrong(*verb, INT8, "--set", "interface=wishbone") == (
+        f"{INT8}: interface: energy behind wishbone is not measured; use stream"
     )
 
 
@@ -996,13 +1022,31 @@ def test_cost_as_json_with_operands(capsys, measured):
     np.testing.assert_array_equal(measured[0][0][1], b)
 
 
+ENCODE = "minimac.model.encode makes codes of values"
+
+
 @pytest.mark.parametrize(
     ("arrays", "message"),
     [
-        ({"a": np.zeros((2, 3), int)}, "must hold two arrays, a and b"),
+        ({"a": np.zeros((2, 3), int)}, "must hold two arrays, a and b, not a"),
+        (
+            {"a": np.zeros((2, 3), int), "w": np.zeros((3, 4), int)},
+            "must hold two arrays, a and b, not a, w",
+        ),
+        (
+            dict.fromkeys(("a", "b", "a_scale"), np.zeros((2, 2), int)),
+            "must hold two arrays, a and b, not a, b, a_scale",
+        ),
+        (
+            {"a": np.zeros((2, 0), int), "b": np.zeros((0, 4), int)},
+            "a: must not be empty, as it is of shape (2, 0)",
+        ),
         (
             {"a": np.zeros((2, 3)), "b": np.zeros((3, 4), int)},
-            "a: must be a matrix of integer codes, not float64 of shape (2, 3)",
+            (
+                "a: must be a matrix of integer codes, not float64 of shape (2, 3); "
+                "minimac.model.encode makes them of values"
+            ),
         ),
         (
             {"a": np.zeros((2, 3), int), "b": np.zeros(3, int)},
@@ -1010,15 +1054,15 @@ def test_cost_as_json_with_operands(capsys, measured):
         ),
         (
             {"a": np.zeros((2, 3), int), "b": np.full((3, 4), 256)},
-            "b must be 0 to 255 to be of int8, not 256 (at index [0, 0])",
+            f"b must be 0 to 255 to be of int8, not 256 (at index [0, 0]); {ENCODE}",
         ),
         (
             {"a": np.full((2, 3), -1), "b": np.zeros((3, 4), int)},
-            "a must be 0 to 255 to be of int8, not -1 (at index [0, 0])",
+            f"a must be 0 to 255 to be of int8, not -1 (at index [0, 0]); {ENCODE}",
         ),
         (
             {"a": np.zeros((2, 3), int), "b": np.zeros((2, 4), int)},
-            "a (2, 3) and b (2, 4) do not match along K",
+            "a must be of shape (M, K) and b of (K, N), not (2, 3) and (2, 4)",
         ),
         (
             {"a": np.zeros((1, 4097), int), "b": np.zeros((4097, 1), int)},
@@ -1060,7 +1104,12 @@ def test_operands_in_blocks(measured):
 @pytest.mark.parametrize(
     ("path", "arrays", "message"),
     [
-        ("units/softmax_int8.yaml", {"b": np.zeros((2, 3), int)}, "must hold an array, a"),
+        ("units/softmax_int8.yaml", {"b": np.zeros((2, 3), int)}, "must hold an array, a, not b"),
+        (
+            "units/dot_nvfp4.yaml",
+            ELEMENTS | {"a_scales": np.zeros((2, 2), int)},
+            "must hold two arrays, a and b, and perhaps a_scale and b_scale, not a, b, a_scales",
+        ),
         (
             "units/dot_nvfp4.yaml",
             ELEMENTS | {"a_scale": np.zeros((2, 3), int)},
@@ -1069,7 +1118,7 @@ def test_operands_in_blocks(measured):
         (
             "units/dot_nvfp4.yaml",
             ELEMENTS | {"a_scale": np.full((2, 2), 256)},
-            "a_scale must be 0 to 127 to be of ue4m3fn, not 256 (at index [0, 0])",
+            f"a_scale must be 0 to 127 to be of ue4m3fn, not 256 (at index [0, 0]); {ENCODE}",
         ),
         (
             "units/dot_binary.yaml",
@@ -1090,7 +1139,7 @@ def test_operands_that_are_no_archive(wrong, measured):
         Path("x.npz").write_bytes(content)
         assert wrong(*args, "x.npz") == "x.npz: must be an .npz file of plain arrays"
     np.save("x.npy", np.zeros(3))
-    assert wrong(*args, "x.npy") == "x.npy: must hold two arrays, a and b"
+    assert wrong(*args, "x.npy") == "x.npy: must hold two arrays, a and b, not one array"
     assert wrong(*args, "no.npz") == "no.npz: No such file or directory"
 
 

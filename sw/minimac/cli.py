@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from minimac.bitstream import Bitstream, FitError
-    from minimac.cost import Cost
+    from minimac.cost import Composition, Cost
     from minimac.soc.board import Board
 
 __all__ = ["main"]
@@ -779,9 +779,10 @@ def cost(
         raise SpecError("--glitches: are simulated, not composed; use --direct")
     options: dict[str, Any] = {"dsp": dsp, "with_parts": parts, "with_glitches": glitches}
     options["seeds"] = range(seeds if route else 0)
-    figures = _measured(
-        design, loaded, chosen, quickest, composed=composed, operands=codes, **options
-    )
+    if composed:
+        figures = _composed(design, loaded, chosen, operands, codes[0] if codes else None).cost
+    else:
+        figures = _measured(design, loaded, chosen, quickest, operands=codes, **options)
     if tool:
         _export(tool, design, loaded, figures, output or Path("build") / loaded.name / tool)
         return
@@ -827,23 +828,12 @@ def _check_cells(key: str, technology: str, why: str) -> None:
 
 
 def _measured(
-    path: Path,
-    design: Design,
-    technology: str,
-    quickest: bool,
-    *,
-    composed: bool = False,
-    **options: Any,
+    path: Path, design: Design, technology: str, quickest: bool, **options: Any
 ) -> "Cost":
-    """Measure a design of a file, at its clock or at the tightest that it meets; or compose it."""
+    """Measure a design of a file, at its clock or at the tightest that it meets."""
     from minimac.cost import SynthesisError, measure
 
     try:
-        if composed:
-            from minimac.cost import compose
-
-            operands = options["operands"]
-            return compose(design, technology, operands[0] if operands else None).cost
         if quickest:
             from minimac.cost import fastest
 
@@ -853,8 +843,30 @@ def _measured(
     except SynthesisError as error:
         raise SpecError(f"{path}: {error}") from None
     except SpecError as error:
-        of_file = str(error).startswith(f"{technology}: ")
-        raise SpecError(str(error) if of_file else f"{path}: {error}") from None
+        raise SpecError(_in_file(path, technology, error)) from None
+
+
+def _composed(
+    path: Path, design: Design, technology: str, operands: Path | None, codes: Any
+) -> "Composition":
+    """Compose an array of a file from small ones, for codes that may be of another file."""
+    from minimac.cost import SynthesisError, compose
+
+    try:
+        return compose(design, technology, codes)
+    except SynthesisError as error:
+        raise SpecError(f"{path}: {error}") from None
+    except SpecError as error:
+        said = str(error)
+        if operands is not None and said.startswith("operands: "):
+            raise SpecError(f"{operands}: {said.removeprefix('operands: ')}") from None
+        raise SpecError(_in_file(path, technology, error)) from None
+
+
+def _in_file(path: Path, technology: str, error: SpecError) -> str:
+    """Return what is wrong after the file that it is wrong in: the design, or a Liberty file."""
+    said = str(error)
+    return said if said.startswith(f"{technology}: ") else f"{path}: {said}"
 
 
 def _print_parts(found: dict[str, Any]) -> None:
@@ -1003,7 +1015,8 @@ def workload(
     changes: Changes = None,
 ) -> None:
     """State cycles, time and energy of a network's layers on an array."""
-    from minimac.cost import SynthesisError, compose, cost_of, load_workload
+    from minimac.cost import cost_of, load_workload
+    from minimac.cost.workload import lay_out
 
     layers = load_workload(network)
     loaded = _load_buildable(design, changes)
@@ -1017,10 +1030,10 @@ def workload(
     _check_cells(key, chosen, "layers are priced in standard cells")
     codes = None if operands is None else _read_operands(operands, loaded)
     try:
-        found = cost_of(layers, compose(loaded, technology, codes)).as_dict()
-    except SynthesisError as error:
-        _fail(str(error))
-        return
+        lay_out(layers, loaded)
+    except SpecError as error:
+        raise SpecError(f"{network}: {error}") from None
+    found = cost_of(layers, _composed(design, loaded, chosen, operands, codes)).as_dict()
     if as_json:
         print(json.dumps(found, indent=2, default=str))
         return
@@ -1204,13 +1217,19 @@ def _read_operands(path: Path, design: Design) -> "tuple[Any, Any]":
     from minimac.model.operands import read_codes
 
     formats = {name: fmt for name, fmt in design.operands.items() if name in ("a", "b")}
+    scales_of = {f"{name}_scale" for name, fmt in formats.items() if isinstance(fmt, BlockFormat)}
     try:
         with open(path, "rb") as file:
             archive = np.load(file, allow_pickle=False)
-            if not isinstance(archive, np.lib.npyio.NpzFile) or formats.keys() - {*archive.files}:
-                arrays = "two arrays, a and b" if "b" in formats else "an array, a"
-                raise SpecError(f"{path}: must hold {arrays}")
-            found = {name: archive[name] for name in archive.files}
+            names = archive.files if isinstance(archive, np.lib.npyio.NpzFile) else ["one array"]
+            arrays = "two arrays, a and b" if "b" in formats else "an array, a"
+            if scales_of:
+                arrays += f", and perhaps {' and '.join(sorted(scales_of))}"
+            if not formats.keys() <= {*names} <= formats.keys() | scales_of:
+                raise SpecError(
+                    f"{path}: must hold {arrays}, not {', '.join(names)[:60] or 'nothing'}"
+                )
+            found = {name: archive[name] for name in names}
     except (SpecError, OSError):
         raise
     except Exception:  # zip, zlib, tokenizer, memory: a damaged archive has many faces
@@ -1220,15 +1239,20 @@ def _read_operands(path: Path, design: Design) -> "tuple[Any, Any]":
         array = found[name]
         if not isinstance(array, np.ndarray):
             raise SpecError(f"{path}: must be an .npz file of plain arrays")
-        if array.ndim != 2 or not array.size or array.dtype.kind not in "iu":
+        if array.ndim != 2 or array.dtype.kind not in "iu":
+            encoded = "; minimac.model.encode makes them of values" * (array.dtype.kind == "f")
             raise SpecError(
                 f"{path}: {name}: must be a matrix of integer codes, not "
-                f"{array.dtype} of shape {array.shape}"
+                f"{array.dtype} of shape {array.shape}{encoded}"
             )
+        if not array.size:
+            raise SpecError(f"{path}: {name}: must not be empty, as it is of shape {array.shape}")
         try:
             read_codes(fmt, array, name)
         except ValueError as error:
-            raise SpecError(f"{path}: {error}") from None
+            raise SpecError(
+                f"{path}: {error}; minimac.model.encode makes codes of values"
+            ) from None
         return array
 
     a, *others = (codes(name, fmt) for name, fmt in formats.items())
@@ -1236,7 +1260,9 @@ def _read_operands(path: Path, design: Design) -> "tuple[Any, Any]":
         return a, np.zeros((a.shape[1], 1), np.int64)
     (b,) = others
     if a.shape[1] != b.shape[0]:
-        raise SpecError(f"{path}: a {a.shape} and b {b.shape} do not match along K")
+        raise SpecError(
+            f"{path}: a must be of shape (M, K) and b of (K, N), not {a.shape} and {b.shape}"
+        )
     chains = isinstance(design, (Dot, Mac, Systolic))
     if chains and len(b) > design.accumulate.max_terms:
         raise SpecError(

@@ -1,5 +1,6 @@
 """Tests of :mod:`minimac.cost.workload`."""
 
+import re
 from fractions import Fraction
 from pathlib import Path
 
@@ -90,31 +91,45 @@ def test_memory_is_cited(read):
 
 CONV = "{name: c, conv: {in_channels: 4, out_channels: 4, kernel: 3, size: 8}}"
 WRONG = {
-    "layers: []": "layers: must be a list of at least one layer",
-    "layers: 3": "layers: must be a list of at least one layer",
-    "layers: [a]": "layers.0: must be a mapping with a name and m, k, n or conv",
-    "layers: [{name: a, m: 0, k: 1, n: 1}]": "layers.0.m: must be a whole .* 1 on, not '0'",
-    "layers: [{name: a, m: 2.5, k: 1, n: 1}]": "layers.0.m: must be a whole .* on, not '2.5'",
-    "layers: [{name: a, m: 1, k: -4, n: 1}]": "layers.0.k: must be a whole .* 1 on, not '-4'",
-    "layers: [{name: a, m: 1, k: 1}]": "layers.0.n: must be a whole number from 1 on, not nothing",
-    "layers: [{name: a, m: 1, k: 1, n: true}]": "layers.0.n: must be a whole number .* not 'True'",
-    "layers: [{m: 1, k: 1, n: 1}]": "layers.0.name: must be a word, not nothing",
-    "layers: [{name: a, m: 1, k: 1, n: 1, cuont: 2}]": "layers.0.cuont: is not a key; known: name,"
-    " m, k, n, count; did you mean 'count'",
-    "layers: [{name: a, conv: 3}]": "layers.0.conv: must be a mapping of batch, in_channels",
-    f"layers: [{CONV.replace('kernel: 3', 'kernel: 9')}]": "layers.0.conv.kernel: must fit the",
+    "layers: []": "layers: must be a list of at least one layer, as in {name: first, m: 128, ",
+    "layers: 3": "layers: must be a list of at least one layer, as in ",
+    "layers: [a]": "layers.0: must be a mapping, as in {name: first, .*}, not 'a'",
+    "layers: [{name: a, m: 0, k: 1, n: 1}]": "layers.0.m: must be a whole .* 2**32, not 0",
+    "layers: [{name: a, m: 2.5, k: 1, n: 1}]": "layers.0.m: must be a whole .* 2**32, not 2.5",
+    "layers: [{name: a, m: 1e3, k: 1, n: 1}]": "layers.0.m: .*, not '1e3'; write 1000 without quot",
+    "layers: [{name: a, m: 1, k: -4, n: 1}]": "layers.0.k: must be a whole .* from 1 .*, not -4",
+    "layers: [{name: a, m: 99999999999, k: 1, n: 1}]": "layers.0.m: .* 1 to 2**32, not 9999999999",
+    "layers: [{name: a, m: 1, k: 1}]": "layers.0.n: is missing; this key is required",
+    "layers: [{name: a, m: 1, k: 1, n: true}]": "layers.0.n: must be a whole number .* not True",
+    "layers: [{m: 1, k: 1, n: 1}]": "layers.0.name: is missing; this key is required",
+    "layers: [{name: 18, m: 1, k: 1, n: 1}]": 'layers.0.name: must be a word, not 18; write "18"',
+    "layers: [{name: a, m: 1, k: 1, n: 1, cuont: 2}]": "layers.0.cuont: unknown key; did you mean "
+    "'count'?",
+    "layers: [{name: a, M: 1, k: 1, n: 1}]": "layers.0.M: unknown key; known are name, m, k, n, ",
+    "layers: [{name: a, convolution: {}}]": "layers.0.convolution: unknown .*; did you mean 'conv'",
+    "layers: [{name: a, conv: 3}]": "layers.0.conv: must be a mapping of batch, .*, not 3",
+    f"layers: [{CONV.replace('name: c', 'name: c, m: 3')}]": "layers.0.m: follows from conv; leave",
+    f"layers: [{CONV.replace(', size: 8', '')}]": "layers.0.conv.size: is missing; this key is req",
+    f"layers: [{CONV.replace('kernel: 3', 'kernel: 9')}]": "layers.0.conv.kernel: must be at most "
+    "the padded size (8), not 9",
     f"layers: [{CONV.replace('size: 8', 'size: 8, groups: 3')}]": "layers.0.conv.groups: must div",
     f"layers: [{CONV.replace('kernel: 3', 'kernel: [1, 2, 3]')}]": "layers.0.conv.kernel: must be a"
-    " number or two, not 3",
-    f"layers: [{CONV}]\nmemory: {{sram_kb: 64}}": "memory.sram_kb: must be one of 8, 32, 1024",
-    f"layers: [{CONV}]\nmemory: {{dram_pj_per_bit: -1}}": "memory.dram_pj_per_bit: must be",
-    f"layers: [{CONV}]\nspeed: 1": "speed: is not a key; known: name, layers, memory",
+    " number or a list of two, not [1, 2, 3]",
+    f"layers: [{CONV}]\nmemory: 32": "memory: must be a mapping of sram_kb, .*, not 32",
+    f"layers: [{CONV}]\nmemory: {{sram_kb: 64}}": "memory.sram_kb: must be one of 8, 32, 1024, .*, "
+    "not 64; sram_pj_per_bit sets that of another",
+    f"layers: [{CONV}]\nmemory: {{sram_kb: [32]}}": "memory.sram_kb: must be one .*, not [32];",
+    f"layers: [{CONV}]\nmemory: {{dram_pj_per_bit: -1}}": "memory.dram_pj_per_bit: must .* not -1",
+    f"layers: [{CONV}]\nspeed: 1": "speed: unknown key; known are name, layers, memory",
+    "unit: mac": "is a design and not a workload; name the workload before the design",
+    "spaces: []": "is a sweep and not a workload; minimac explore runs it",
 }
 
 
 @pytest.mark.parametrize("text", WRONG)
 def test_what_is_wrong_is_one_line(read, text):
-    with pytest.raises(SpecError, match=rf"net\.yaml: {WRONG[text]}") as caught:
+    message = re.escape(WRONG[text]).replace(r"\.\*", ".*")
+    with pytest.raises(SpecError, match=rf"net\.yaml: {message}") as caught:
         read(f"name: x\n{text}")
     assert "\n" not in str(caught.value)
 

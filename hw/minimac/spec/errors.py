@@ -1,9 +1,10 @@
 """What is wrong with what a user wrote."""
 
 import difflib
+import re
 from collections.abc import Iterable
 
-__all__ = ["SpecError", "nearest", "short", "short_value"]
+__all__ = ["SpecError", "as_number", "nearest", "short", "short_value"]
 
 
 class SpecError(ValueError):
@@ -45,3 +46,22 @@ def short_value(value: object) -> str:
     """
     text = repr(value)
     return text if len(text) <= 60 else text[:57] + "..."
+
+
+def as_number(value: object) -> str:
+    """Say how to write a number that YAML takes for a word, such as 1e3; or nothing.
+
+    Examples
+    --------
+    >>> as_number("1e3"), as_number("none")
+    ('; write 1000 without quotes', '')
+    """
+    if not isinstance(value, str):
+        return ""
+    try:
+        number = float(value)
+    except ValueError:
+        return ""
+    text = f"{number:.15g}"
+    # What has letters in it, an exponent or a name, YAML would take for a word again.
+    return "" if re.search("[a-z]", text) else f"; write {text} without quotes"

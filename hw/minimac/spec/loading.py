@@ -3,14 +3,13 @@
 import dataclasses
 import functools
 import json
-import re
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
 from minimac.spec.accumulation import PRESETS, Accumulation
 from minimac.spec.design import ArrayShape, Design, Fma
-from minimac.spec.errors import SpecError, nearest, short_value
+from minimac.spec.errors import SpecError, as_number, nearest, short_value
 
 __all__ = ["UNITS", "load_design", "load_yaml", "parse_yaml"]
 
@@ -132,6 +131,8 @@ def _build(tree: dict[str, Any]) -> Design:
     if "unit" not in tree:
         if "designs" in tree or "spaces" in tree:
             raise SpecError("is a sweep and not a design; minimac explore runs it")
+        if "layers" in tree:
+            raise SpecError("is a workload and not a design; minimac workload runs it on one")
         raise SpecError(f"unit: is missing; it must be one of {', '.join(UNITS)}")
     word = tree["unit"]
     if not isinstance(word, str) or word not in UNITS:
@@ -244,17 +245,4 @@ def _explain(error: Any, unit: type[Design]) -> str:
     must = alternatives[0].removeprefix("Input should be ")
     must = must.replace("an object", "a mapping").replace("a valid string", "a word")
     must = must.replace("a valid number", "a number").replace("a valid integer", "a whole number")
-    return f"{where}: must be {must}, not {short_value(first['input'])}{_as_number(first['input'])}"
-
-
-def _as_number(value: Any) -> str:
-    """Say how to write a number that YAML takes for a word, such as 1e3."""
-    if not isinstance(value, str):
-        return ""
-    try:
-        number = float(value)
-    except ValueError:
-        return ""
-    text = f"{number:.15g}"
-    # What has letters in it, an exponent or a name, YAML would take for a word again.
-    return "" if re.search("[a-z]", text) else f"; write {text} without quotes"
+    return f"{where}: must be {must}, not {short_value(first['input'])}{as_number(first['input'])}"

@@ -16,7 +16,7 @@ from typing import Any
 from minimac.cost.composition import Composition
 from minimac.cost.schedule import Schedule, schedule
 from minimac.spec import SpecError, Systolic
-from minimac.spec.errors import nearest, short
+from minimac.spec.errors import as_number, nearest, short_value
 from minimac.spec.loading import load_yaml
 
 __all__ = [
@@ -26,6 +26,7 @@ __all__ = [
     "Workload",
     "WorkloadCost",
     "cost_of",
+    "lay_out",
     "load_workload",
     "memory_of",
 ]
@@ -190,7 +191,10 @@ def cost_of(workload: Workload, composition: Composition) -> WorkloadCost:
         If a layer has chains that are longer than the array allows.
     """
     design, cost = composition.design, composition.cost
-    layers = tuple(_layer_cost(layer, composition, workload.memory) for layer in workload.layers)
+    layers = tuple(
+        _layer_cost(layer, found, composition, workload.memory)
+        for layer, found in zip(workload.layers, lay_out(workload, design), strict=True)
+    )
     summed = {
         f.name: sum(getattr(layer, f.name) for layer in layers)
         for f in fields(LayerCost)
@@ -210,12 +214,27 @@ def cost_of(workload: Workload, composition: Composition) -> WorkloadCost:
     )
 
 
-def _layer_cost(layer: Layer, composition: Composition, memory: Memory) -> LayerCost:
+def lay_out(workload: Workload, design: Systolic) -> tuple[Schedule, ...]:
+    """Lay each layer out on an array, once for all groups and occurrences.
+
+    Raises
+    ------
+    SpecError
+        If a layer has chains that are longer than the array allows.
+    """
+    found = []
+    for layer in workload.layers:
+        try:
+            found.append(schedule(design, layer.m, layer.k, layer.n))
+        except SpecError as error:
+            raise SpecError(f"layer {layer.name}: {error}") from None
+    return tuple(found)
+
+
+def _layer_cost(
+    layer: Layer, found: Schedule, composition: Composition, memory: Memory
+) -> LayerCost:
     design = composition.design
-    try:
-        found = schedule(design, layer.m, layer.k, layer.n)
-    except SpecError as error:
-        raise SpecError(f"layer {layer.name}: {error}") from None
     times = layer.count * layer.groups
     sram_bits, dram_bits = _moved_bits(layer, found, design)
     cycles = found.cycles * times
@@ -255,39 +274,54 @@ def _moved_bits(layer: Layer, found: Schedule, design: Systolic) -> tuple[int, i
 
 
 def _workload(tree: Mapping[str, Any]) -> Workload:
+    if "layers" not in tree:
+        if "unit" in tree:
+            raise SpecError("is a design and not a workload; name the workload before the design")
+        if "designs" in tree or "spaces" in tree:
+            raise SpecError("is a sweep and not a workload; minimac explore runs it")
     _known(tree, "", ("name", "layers", "memory"))
     layers = tree.get("layers")
     if not isinstance(layers, list) or not layers:
-        raise SpecError("layers: must be a list of at least one layer")
+        raise SpecError(f"layers: must be a list of at least one layer, {_LAYER}")
     found = tuple(_layer(layer, f"layers.{n}") for n, layer in enumerate(layers))
     return Workload(
         name=_word(tree, "name", ""), layers=found, memory=memory_of(tree.get("memory", {}))
     )
 
 
+#: What a layer is, as messages have it.
+_LAYER = "as in {name: first, m: 128, k: 768, n: 768} or {name: first, conv: {...}}"
+
+
 def _layer(tree: Any, where: str) -> Layer:
     if not isinstance(tree, dict):
-        raise SpecError(f"{where}: must be a mapping with a name and m, k, n or conv")
+        raise SpecError(f"{where}: must be a mapping, {_LAYER}, not {short_value(tree)}")
     prefix = f"{where}."
     name = _word(tree, "name", prefix)
     if "conv" in tree:
+        for key in "mkn":
+            if key in tree:
+                raise SpecError(f"{prefix}{key}: follows from conv; leave one of them out")
         _known(tree, prefix, ("name", "conv", "count"))
         return _convolution(
             tree["conv"], f"{prefix}conv", name, _positive(tree, "count", prefix, 1)
         )
-    _known(tree, prefix, ("name", "m", "k", "n", "count"))
+    _known(tree, prefix, ("name", "m", "k", "n", "count", "conv"))
     m, k, n = (_positive(tree, key, prefix) for key in "mkn")
     count = _positive(tree, "count", prefix, 1)
     return Layer(name=name, m=m, k=k, n=n, count=count, activations=m * k)
 
 
+_MEMORY = ("sram_kb", "sram_pj_per_bit", "dram_pj_per_bit")
 _CONV = ("batch", "in_channels", "out_channels", "kernel", "size", "stride", "padding", "groups")
 
 
 def _convolution(tree: Any, where: str, name: str, count: int) -> Layer:
     """Turn a convolution into a product: a row for each place, a column for each channel."""
     if not isinstance(tree, dict):
-        raise SpecError(f"{where}: must be a mapping of {', '.join(_CONV)}")
+        raise SpecError(
+            f"{where}: must be a mapping of {', '.join(_CONV)}, not {short_value(tree)}"
+        )
     prefix = f"{where}."
     _known(tree, prefix, _CONV)
     batch, groups = (_positive(tree, key, prefix, 1) for key in ("batch", "groups"))
@@ -301,7 +335,9 @@ def _convolution(tree: Any, where: str, name: str, count: int) -> Layer:
     places = batch
     for side, edge, reach, step in zip(size, padding, kernel, stride, strict=True):
         if reach > side + 2 * edge:
-            raise SpecError(f"{prefix}kernel: must fit the padded size, not {reach}")
+            raise SpecError(
+                f"{prefix}kernel: must be at most the padded size ({side + 2 * edge}), not {reach}"
+            )
         places *= (side + 2 * edge - reach) // step + 1
     return Layer(
         name=name,
@@ -317,13 +353,16 @@ def _convolution(tree: Any, where: str, name: str, count: int) -> Layer:
 def memory_of(tree: Any) -> Memory:
     """Return the energy of memory: what is cited, unless a mapping as in a workload file has it."""
     if not isinstance(tree, dict):
-        raise SpecError("memory: must be a mapping of sram_kb, sram_pj_per_bit, dram_pj_per_bit")
-    _known(tree, "memory.", ("sram_kb", "sram_pj_per_bit", "dram_pj_per_bit"))
+        raise SpecError(
+            f"memory: must be a mapping of {', '.join(_MEMORY)}, not {short_value(tree)}"
+        )
+    _known(tree, "memory.", _MEMORY)
     size = tree.get("sram_kb", 32)
-    if size not in _SRAM_PJ or isinstance(size, bool):
+    if isinstance(size, bool) or not isinstance(size, int) or size not in _SRAM_PJ:
+        hint = as_number(size) or "; sram_pj_per_bit sets that of another"
         raise SpecError(
             f"memory.sram_kb: must be one of {', '.join(map(str, _SRAM_PJ))}, whose energy is "
-            f"known, not {short(str(size))}; sram_pj_per_bit sets that of another"
+            f"known, not {short_value(size)}{hint}"
         )
     sources = {
         "sram_pj_per_bit": f"{size} kB, {_SRAM_PJ[size]:g} pJ for {_ACCESS_BITS} bits",
@@ -348,36 +387,49 @@ def memory_of(tree: Any) -> Memory:
 def _known(tree: Mapping[str, Any], prefix: str, keys: Sequence[str]) -> None:
     for key in tree:
         if key not in keys:
-            hint = nearest(str(key), keys)
-            raise SpecError(
-                f"{prefix}{short(str(key))[1:-1]}: is not a key; known: {', '.join(keys)}{hint}"
-            )
+            hint = nearest(str(key), keys) or f"; known are {', '.join(keys)}"
+            raise SpecError(f"{prefix}{str(key)[:60]}: unknown key{hint}")
+
+
+def _given(tree: Mapping[str, Any], key: str, prefix: str, default: int | None = None) -> Any:
+    """Return the value of a key; without a default it is required."""
+    value = tree.get(key, default)
+    if value is None:
+        raise SpecError(f"{prefix}{key}: is missing; this key is required")
+    return value
 
 
 def _word(tree: Mapping[str, Any], key: str, prefix: str) -> str:
-    word = tree.get(key)
+    word = _given(tree, key, prefix)
     if not isinstance(word, str) or not word.strip() or not word.isprintable():
-        raise SpecError(f"{prefix}{key}: must be a word, not {_shown(word)}")
+        number = isinstance(word, int | float) and not isinstance(word, bool)
+        quotes = f'; write "{word}", in quotes' if number else ""
+        raise SpecError(f"{prefix}{key}: must be a word, not {short_value(word)}{quotes}")
     return word
 
 
 def _positive(tree: Mapping[str, Any], key: str, prefix: str, default: int | None = None) -> int:
-    return _whole(tree.get(key, default), f"{prefix}{key}", 1)
+    return _whole(_given(tree, key, prefix, default), f"{prefix}{key}", 1)
 
 
 def _whole(value: Any, where: str, least: int) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= _MOST:
-        raise SpecError(f"{where}: must be a whole number from {least} on, not {_shown(value)}")
+        raise SpecError(
+            f"{where}: must be a whole number from {least} to 2**32, not "
+            f"{short_value(value)}{as_number(value)}"
+        )
     return value
 
 
 def _pair(
     tree: Mapping[str, Any], key: str, prefix: str, default: int | None, least: int = 1
 ) -> tuple[int, int]:
-    value = tree.get(key, default)
+    value = _given(tree, key, prefix, default)
     pair = value if isinstance(value, list) else [value, value]
     if len(pair) != 2:
-        raise SpecError(f"{prefix}{key}: must be a number or two, not {len(pair)}")
+        raise SpecError(
+            f"{prefix}{key}: must be a number or a list of two, not {short_value(value)}"
+        )
     first, second = (_whole(item, f"{prefix}{key}", least) for item in pair)
     return first, second
 
@@ -385,9 +437,8 @@ def _pair(
 def _energy(tree: Mapping[str, Any], key: str, default: float) -> float:
     value = tree.get(key, default)
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1e6:
-        raise SpecError(f"memory.{key}: must be an energy in pJ, 0 or more, not {_shown(value)}")
+        raise SpecError(
+            f"memory.{key}: must be an energy in pJ, from 0 to less than 1000000, not "
+            f"{short_value(value)}{as_number(value)}"
+        )
     return float(value)
-
-
-def _shown(value: Any) -> str:
-    return "nothing" if value is None else short(str(value))

@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -15,7 +16,7 @@ import pytest
 
 from minimac.cli import LISTED_FORMATS, main
 from minimac.model import decode
-from minimac.spec import UNITS, load_design, parse_format
+from minimac.spec import UNITS, SpecError, load_design, parse_format
 from minimac.spec.names import FAMILIES
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
@@ -803,13 +804,36 @@ def test_large_arrays_are_composed(capsys, monkeypatch, measured, args, composes
     conditions = {"composed": told, "tool": "Yosys"}
     figures = {"area_um2": 5.0, "delay_ps": 1.0, "meets_clock": True, "provenance": conditions}
     found = SimpleNamespace(cost=SimpleNamespace(as_dict=lambda: figures))
-    monkeypatch.setattr("minimac.cost.compose", lambda *_: found)
+
+    def compose(*_, watch):
+        watch("1 of 15: array of 2x2")
+        return found
+
+    monkeypatch.setattr("minimac.cost.compose", compose)
     assert main(["cost", INT8, *args]) == 0
-    assert (
-        "composed from arrays of 2x2; a composed 4x4 is off by area -0.2 %"
-        in capsys.readouterr().err
-    ) == composes
+    err = capsys.readouterr().err
+    told = "composed from arrays of 2x2; a composed 4x4 is off by area -0.2 %"
+    assert (told in err) == err.startswith("1 of 15: array of 2x2\n") == composes
     assert len(measured) == (not composes)
+
+
+def test_on_a_terminal_nothing_is_left_of_what_was_under_way(capsys, monkeypatch):
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("TERM", "xterm")
+
+    def compose(*_, watch):
+        for n in (1, 2):
+            watch(f"{n} of 15")
+            time.sleep(0.2)  # it is drawn a few times a second
+        raise SpecError("enough")
+
+    monkeypatch.setattr("minimac.cost.compose", compose)
+    assert main(["cost", INT8, "--compose"]) == 2
+    shown, _, after = capsys.readouterr().err.rpartition("2 of 15")
+    assert "1 of 15" in shown
+    assert "\n" not in shown
+    assert "\x1b[2K" in after  # erases the line
+    assert after.endswith(f"minimac: error: {INT8}: enough\n")
 
 
 def test_what_cannot_be_composed(wrong):
@@ -961,7 +985,7 @@ def test_a_workload(capsys, monkeypatch):
     ) | {"name": "c", "macs": 12, "dram_uj": 0.25, "energy_uj": 7.0}
     figures = {"clock_mhz": 50.0, "fmax_mhz": 80.0, "layers": [layer], "total": layer}
     figures["provenance"] = {"memory": {"source": "somebody"}}
-    monkeypatch.setattr("minimac.cost.compose", lambda *args: given.append(args))
+    monkeypatch.setattr("minimac.cost.compose", lambda *args, watch: given.append(args))
     monkeypatch.setattr("minimac.cost.cost_of", lambda *_: SimpleNamespace(as_dict=lambda: figures))
     assert main(["workload", BERT, INT8, "--technology", "asap7"]) == 0
     out, err = capsys.readouterr()

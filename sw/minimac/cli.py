@@ -16,7 +16,7 @@ import re
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
@@ -853,7 +853,8 @@ def _composed(
     from minimac.cost import SynthesisError, compose
 
     try:
-        return compose(design, technology, codes)
+        with _under_way() as watch:
+            return compose(design, technology, codes, watch=watch)
     except SynthesisError as error:
         raise SpecError(f"{path}: {error}") from None
     except SpecError as error:
@@ -889,6 +890,22 @@ def _print_parts(found: dict[str, Any]) -> None:
 
 def _watch(said: str) -> None:
     print(said, file=sys.stderr, flush=True)
+
+
+@contextlib.contextmanager
+def _under_way() -> Iterator[Callable[[str], None]]:
+    """Show on standard error what is under way: on a terminal the last line, elsewhere each.
+
+    What is kept in the cache is there at once, so that on a terminal nothing is left of it.
+    """
+    from rich.console import Console
+
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield _watch
+        return
+    with console.status("") as status:
+        yield status.update
 
 
 @app.command()

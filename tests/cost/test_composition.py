@@ -43,6 +43,19 @@ def test_it_says_what_it_is_made_of_and_how_far_off(composed):
     assert 0 < abs(composed.errors_percent["energy_pj_per_mac"]) < 5
 
 
+def test_it_says_how_far_it_is(composed, tiny, composition_cache):
+    """Six arrays on two products, the two of eight rows on one that does not fill them, a check."""
+    said = []
+    assert compose(tiny, cache=composition_cache, watch=said.append) == composed
+    assert [line.split(":")[0] for line in said] == [f"{n} of 15" for n in range(1, 16)]
+    assert said[5:8] == [
+        "6 of 15: array of 8x4, product of 1024x16x32",
+        "7 of 15: array of 2x2, product of 16x16x32",
+        "8 of 15: array of 4x2, product of 16x16x32",
+    ]
+    assert said[-1] == "15 of 15: array of 4x4, product of 1024x16x32"
+
+
 def test_energy_of_events(composed):
     """Zeros take less than operands, and waiting less than that."""
     full = composed.energy_pj(steps=10, cycles=10)

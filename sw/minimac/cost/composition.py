@@ -15,6 +15,7 @@ without operands, where a matrix does not fill the array, take next to nothing, 
 them; a third run tells what that takes. The clock and leakage take so much in every cycle.
 """
 
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import ceil
@@ -86,7 +87,6 @@ _EVENTS: dict[str, dict[str, list[tuple[tuple[str, ...], str]]]] = {
 
 #: Shapes M, K, N that arrays are compared on; K and N fit all of them.
 _SHAPES = {"ws": (1024, 16, 32), "os": (512, 64, 32)}
-_DEFAULT_SHAPE = (1024, 16, 32)
 _MADE_UP = "normally distributed, seed 0"
 
 #: K of a run that leaves rows of these arrays without operands, which sums pass.
@@ -102,6 +102,10 @@ class Shape(NamedTuple):
     m: int
     k: int
     n: int
+
+
+#: Shape of the operands that :func:`minimac.cost.measure` makes up.
+_DEFAULT_SHAPE = Shape(1024, 16, 32)
 
 
 class _Run(NamedTuple):
@@ -213,6 +217,7 @@ def compose(
     clock_mhz: float | None = None,
     timeout_s: float = 600.0,
     cache: Cache | None = None,
+    watch: Callable[[str], None] | None = None,
 ) -> Composition:
     """Compose the figures of an array from those of small arrays of the same design.
 
@@ -231,6 +236,8 @@ def compose(
         Time that each synthesis may take, in s.
     cache : Cache or None
         Where results are kept; by default the usual folder.
+    watch : callable or None
+        What is told, in a line, of each small array before it is measured.
 
     Raises
     ------
@@ -254,14 +261,21 @@ def compose(
     many = _made_up(design, Shape(*_SHAPES[dataflow])) if operands is None else _cut(*operands)
     few = _fewer(dataflow, *many)
 
-    def measured(rows: int, columns: int, products: Any) -> Cost:
-        small = _resized(design, rows, columns)
-        return measure(small, operands=products, timeout_s=timeout_s, cache=cache)
-
     runs: list[tuple[tuple[Codes, Codes], tuple[tuple[int, int], ...]]]
     runs = [(many, SIZES), (few, SIZES)]
     if dataflow == "ws" and design.padding is not None:
         runs.append((_ragged(*many), _RAGGED_SIZES))
+    total = sum(len(sizes) for _, sizes in runs) + 1
+    numbers = itertools.count(1)
+
+    def measured(rows: int, columns: int, products: Any) -> Cost:
+        if watch:
+            shape = _shape_of(*products[0]) if products else _DEFAULT_SHAPE
+            product = "x".join(map(str, shape))
+            watch(f"{next(numbers)} of {total}: array of {rows}x{columns}, product of {product}")
+        small = _resized(design, rows, columns)
+        return measure(small, operands=products, timeout_s=timeout_s, cache=cache)
+
     observed = [
         _Observation.of(
             _resized(design, rows, columns), products, measured(rows, columns, [products])
@@ -269,7 +283,7 @@ def compose(
         for products, sizes in runs
         for rows, columns in sizes
     ]
-    shape = Shape(*_DEFAULT_SHAPE) if operands is None else _shape_of(*many)
+    shape = _DEFAULT_SHAPE if operands is None else _shape_of(*many)
     model = _Model(dataflow, observed, shape, "given" if operands is not None else _MADE_UP)
     model.check(_resized(design, *CHECKED), measured(*CHECKED, operands and [many]))
     return model.composed(design)

@@ -759,6 +759,20 @@ def test_cost(capsys, measured):
     assert measured == [None]
 
 
+def test_the_clock_of_a_cost_is_set_like_any_key(capsys, monkeypatch):
+    assert main(["cost", "--help"]) == 0
+    (example,) = re.findall(r"clock_mhz=[0-9]+", capsys.readouterr().out)
+    clocks = []
+
+    def measure(design, technology, **_):
+        clocks.append(design.clock_mhz)
+        return SimpleNamespace(as_dict=lambda: {"area_um2": 1.0, "provenance": {}})
+
+    monkeypatch.setattr("minimac.cost.measure", measure)
+    assert main(["cost", INT8, "--set", example]) == 0
+    assert clocks == [float(example.removeprefix("clock_mhz="))]
+
+
 def test_glitches(capsys, monkeypatch, tmp_path):
     """A figure of its own: nothing where no cell waits for another, and more in a multiplier."""
     monkeypatch.setenv("MINIMAC_CACHE", str(tmp_path))

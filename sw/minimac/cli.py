@@ -136,7 +136,7 @@ Changes = Annotated[
     typer.Option(
         "--set",
         metavar="KEY=VALUE",
-        help="Change a key, as in accumulate.width=20; KEY= leaves it out.",
+        help="Change a key, as in clock_mhz=200 or accumulate.width=20; KEY= leaves it out.",
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]

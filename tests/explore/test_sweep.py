@@ -134,6 +134,41 @@ def test_unknown_technology(write):
         load_sweep(write("designs: [x.yaml]\ntechnologies: [sky31]"))
 
 
+NO_TECH = (
+    "technology: must be one of asap7, ecp5, gowin, ice40, sg13g2, sky130, xc7, or the path of a "
+    "Liberty file, not 'asap8'; did you mean 'asap7'?"
+)
+
+
+@pytest.mark.parametrize(
+    ("axes", "base", "message"),
+    [
+        ("technology: [asap8]", "", NO_TECH),
+        ("technology: [sky130, asap8]", "", f"axes.technology: 'asap8' is in no design: {NO_TECH}"),
+        ("t: [sky130, asap8]", "technology: '{t}'", f"axes.t: 'asap8' is in no design: {NO_TECH}"),
+        ("out: [fp32]", "technology: asap8", NO_TECH),
+        ("technologies: [asap8]", "", "axes: technologies is no field of a design, and nothing "),
+    ],
+)
+def test_designs_for_technologies_that_there_are_not(write, axes, base, message):
+    path = write(f"base: x.yaml\nspaces: [{{base: {{{base}}}, axes: {{{axes}}}}}]\n")
+    with pytest.raises(SpecError, match=f"^{re.escape(f'{path}: spaces[0]: {message}')}"):
+        load_sweep(path)
+
+
+def test_a_design_file_for_a_technology_that_there_is_not(write, tmp_path):
+    (tmp_path / "y.yaml").write_text(DESIGN.format(name="y") + "technology: asap8\n")
+    path = write("designs: [y.yaml]")
+    message = f"{path}: {tmp_path / 'y.yaml'}: {NO_TECH}"
+    with pytest.raises(SpecError, match=f"^{re.escape(message)}$"):
+        load_sweep(path)
+
+
+def test_a_liberty_file_may_be_the_technology_of_a_design(write):
+    sweep = load_sweep(write("base: x.yaml\nspaces: [{axes: {technology: [my/cells.lib, xc7]}}]"))
+    assert [p.design.technology for p in sweep.points()] == ["my/cells.lib", "xc7"]
+
+
 def test_a_wrong_design_is_named_with_its_key(write, tmp_path):
     with pytest.raises(SpecError, match=f"{re.escape(str(tmp_path / 'bad.yaml'))}: a: "):
         load_sweep(write("designs: [x.yaml, bad.yaml]"))

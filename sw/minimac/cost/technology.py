@@ -22,6 +22,7 @@ __all__ = [
     "Pin",
     "Router",
     "Technology",
+    "check_technology",
     "is_liberty",
     "load_technology",
     "parse_technology",
@@ -459,6 +460,23 @@ def is_liberty(name: str) -> bool:
     return "/" in name or name.endswith((".lib", ".lib.gz"))
 
 
+@functools.cache
+def check_technology(name: str) -> None:
+    """Refuse what is neither the name of a technology nor the path of a Liberty file.
+
+    Raises
+    ------
+    SpecError
+        The message has all names, and the nearest.
+    """
+    known = technologies()
+    if not is_liberty(name) and name not in known:
+        raise SpecError(
+            f"technology: must be one of {', '.join(known)}, or the path of a Liberty file, not "
+            f"{name!r}{nearest(str(name), known)}"
+        )
+
+
 def technology_text(name: str) -> str:
     """Return the file of facts of a technology; raise as :func:`load_technology` does.
 
@@ -473,13 +491,7 @@ def technology_text(name: str) -> str:
         from minimac.cost.liberty import digest
 
         return digest(Path(name).read_bytes())
-    known = technologies()
-    if name not in known:
-        hint = nearest(str(name), known)
-        raise SpecError(
-            f"technology: must be one of {', '.join(known)}, or the path of a Liberty file, not "
-            f"{name!r}{hint}"
-        )
+    check_technology(name)
     path = files("minimac.cost") / "technologies" / f"{name}.yaml"
     return path.read_text(encoding="utf-8")
 

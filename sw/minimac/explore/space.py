@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from minimac.cost.technology import check_technology
 from minimac.explore.expressions import Condition
 from minimac.spec import UNITS, Design, Format, SpecError, load_design, parse_format
 from minimac.spec.errors import nearest
@@ -173,7 +174,9 @@ class Space:
         given = tree.pop("name", None)
         name = _name({a: axes[a] for a in self._naming_axes}) if given is None else given
         name = _plain(name) if isinstance(name, str) else name
-        return Point(design=load_design({"name": name, **tree}), axes=axes)
+        design = load_design({"name": name, **tree})
+        check_technology(design.technology)
+        return Point(design=design, axes=axes)
 
     def points(self, looked: Callable[[], object] | None = None) -> Iterator[Point]:
         """Yield all that count and are designs, the last axis fastest.

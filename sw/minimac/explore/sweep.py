@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from minimac.cost.technology import check_technology
 from minimac.explore.columns import FACTS, METRICS, QUALITIES
 from minimac.explore.expressions import Condition
 from minimac.explore.fronts import pairs
@@ -342,6 +343,7 @@ def _load_buildable(path: Path) -> Design:
     design = load_design(path)
     try:
         plan(design)
+        check_technology(design.technology)
     except SpecError as error:
         raise SpecError(f"{path}: {error}") from None
     return design

@@ -112,6 +112,32 @@ def test_results_of_other_code_are_not_used(sweep, quick, tmp_path, monkeypatch)
     assert len(quick) == 2 * before
 
 
+def test_the_folder_of_another_sweep_is_left_alone(sweep, quick, tmp_path):
+    run(sweep, tmp_path, jobs=0)
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    done = list(quick)
+    message = (
+        f"{tmp_path}: has the results of sweep tiny; write those of other elsewhere, with -o, or "
+        "remove this folder"
+    )
+    with pytest.raises(SpecError, match=f"^{re.escape(message)}$"):
+        run(replace(sweep, name="other"), tmp_path, jobs=0)
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+    # The same sweep with fewer designs goes on, and loses nothing that was found.
+    results = run(replace(sweep, designs=sweep.designs[:1]), tmp_path, jobs=0)
+    assert [design.name for design in load_results(tmp_path).designs] == ["one"]
+    assert len(results.designs) == 1
+    assert (tmp_path / "two" / "two.v").is_file()
+    run(sweep, tmp_path, jobs=0)
+    assert quick == done
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"sweep": 3}', "[" * 100_000])
+def test_damaged_results_are_written_anew(sweep, quick, tmp_path, text):
+    (tmp_path / "results.json").write_text(text)
+    assert run(sweep, tmp_path, jobs=0) == load_results(tmp_path)
+
+
 def test_conditions_name_seed_and_versions(sweep, quick, tmp_path):
     conditions = json.loads(
         (run(sweep, tmp_path, jobs=0), tmp_path / "results.json")[1].read_text()

@@ -202,6 +202,15 @@ class Journal:
         """Return the steps that succeeded; a line cut short by a crash counts as none."""
         return dict(self._lines())
 
+    def sweep(self) -> str | None:
+        """Return the name of the sweep that ``results.json`` is of, whatever version wrote it."""
+        try:
+            found = json.loads((self._folder / "results.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError, RecursionError):
+            return None
+        name = found.get("sweep") if isinstance(found, dict) else None
+        return name if isinstance(name, str) else None
+
     def _lines(self) -> Iterator[tuple[str, StepResult]]:
         try:
             text = self._path.read_text(encoding="utf-8", errors="replace")

@@ -71,15 +71,22 @@ def run(
     Raises
     ------
     SpecError
-        If ``out_dir`` cannot be written to, the simulator is not installed, or the scheduler is not
-        there.
+        If ``out_dir`` cannot be written to, or has the results of a sweep of another name; if the
+        simulator is not installed, or the scheduler is not there.
     ValueError
         If ``jobs`` is negative.
     """
     if sweep.simulate != "none":
         check_simulator(sweep.simulator)
+    folder = make_folder(Path(out_dir))
+    other = Journal(folder).sweep()
+    if other not in (None, sweep.name):
+        raise SpecError(
+            f"{folder}: has the results of sweep {other}; write those of {sweep.name} elsewhere, "
+            "with -o, or remove this folder"
+        )
     with workers(jobs, scheduler) as hands:
-        return _Run(sweep, make_folder(Path(out_dir)), hands, watch).results(looking)
+        return _Run(sweep, folder, hands, watch).results(looking)
 
 
 class _Run:

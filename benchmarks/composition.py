@@ -15,7 +15,7 @@ import numpy as np
 import typer
 from rich.console import Console
 
-from minimac.cli import LARGEST_BUILT
+from minimac.cli.costs import LARGEST_BUILT
 from minimac.cost import Composition, compose, measure
 from minimac.cost.composition import SIZES
 from minimac.model import encode

@@ -14,7 +14,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from minimac.cli import LISTED_FORMATS, main
+from minimac.cli import main
+from minimac.cli.lists import LISTED_FORMATS
 from minimac.model import decode
 from minimac.spec import UNITS, SpecError, load_design, parse_format
 from minimac.spec.names import FAMILIES
@@ -797,9 +798,12 @@ def test_glitches(capsys, monkeypatch, tmp_path):
     assert "\nglitches: no figure: energy is that of standard cells" in capsys.readouterr().err
 
 
-def test_glitches_cannot_be_composed(wrong):
+def test_neither_glitches_nor_parts_are_composed(wrong):
     assert wrong("cost", INT8, "--compose", "--glitches") == (
         "--glitches: are simulated, not composed; use --direct"
+    )
+    assert wrong("cost", INT8, "--compose", "--parts") == (
+        "--parts: are told apart in a netlist, not composed; use --direct"
     )
 
 
@@ -829,6 +833,8 @@ def test_large_arrays_are_composed(capsys, monkeypatch, measured, args, composes
     told = "composed from arrays of 2x2; a composed 4x4 is off by area -0.2 %"
     assert (told in err) == err.startswith("1 of 15: array of 2x2\n") == composes
     assert len(measured) == (not composes)
+    if composes:
+        assert "--parts" not in err
 
 
 def test_on_a_terminal_nothing_is_left_of_what_was_under_way(capsys, monkeypatch):
@@ -897,7 +903,10 @@ def test_files_for_other_tools_have_a_folder_of_their_own(capsys, wrong, monkeyp
         ),
         (
             ["cost", INT8, "--technology", ""],
-            "--technology must be one of asap7, ecp5, gowin, ice40, sg13g2, sky130, xc7, not ''",
+            (
+                "--technology must be one of asap7, ecp5, gowin, ice40, sg13g2, sky130, xc7, or "
+                "the path of a Liberty file, not ''"
+            ),
         ),
         (
             ["workload", BERT, str(EXAMPLES / "units" / "mac_binary.yaml")],

@@ -5,20 +5,11 @@ import tomllib
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-SOURCES = [path for root in ("hw", "sim", "sw") for path in (ROOT / root).rglob("*.py")]
 
 
 def test_the_namespace_has_four_roots_and_no_init():
     for root in ("hw", "sim", "sw", "constraints"):
         assert not (ROOT / root / "minimac" / "__init__.py").exists()
-
-
-def test_nothing_imports_the_command():
-    # The layers of pyproject.toml know packages only, and the command is a module.
-    assert SOURCES
-    for path in SOURCES:
-        if path.name != "cli.py":
-            assert "minimac.cli" not in path.read_text(), path
 
 
 def test_each_dependency_has_a_reason():

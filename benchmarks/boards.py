@@ -65,8 +65,9 @@ On a board the line is the limit: at 1 Mbaud {bytes:,.0f} bytes an image take {l
 ## Bitstreams
 
 At the clock of the board, seed 0; {tools}. Seconds are those of a busy machine of two cores.
-`largest`: no larger one of the shapes n x n and n x (n+1) was placed and routed, or not within an
-hour; where the limit was less, it is said.
+`largest`: no larger one of the shapes n x n and n x (n+1) fits; where place and route of a larger
+one were given up, it is said after how long. LUT4 of Tang boards are with those that are ALUs.
+Where less is possible than the clock, `minimac build` fails and says what to change.
 
 | board | design | array | used | clock MHz | possible MHz | seconds | largest |
 | --- | --- | --- | --- | ---: | ---: | ---: | --- |
@@ -120,16 +121,21 @@ def run_build(
     name: str, board: str, size: int | None, folder: Path, timeout_s: float
 ) -> dict[str, Any] | None:
     """Build a bitstream for an array of a size, or for the largest; None if it does not fit."""
-    design = _example(name)
+    design, told = _example(name), list[str]()
+
+    def watch(said: str) -> None:
+        print(said, flush=True)
+        told.append(said)
+
     try:
         if size is None:
-            built = largest(design, load_board(board), folder, timeout_s=timeout_s, watch=print)
+            built = largest(design, load_board(board), folder, timeout_s=timeout_s, watch=watch)
         else:
             built = build(reshaped(design, size), load_board(board), folder / str(size))
     except (FitError, SlowError) as error:
         print(f"{name} {board} {size}: {error}", flush=True)
         return None
-    limit = {"timeout_s": timeout_s} if size is None and timeout_s < TIMEOUT_S else {}
+    limit = {"timeout_s": timeout_s} if any("took longer" in said for said in told) else {}
     return {**dataclasses.asdict(built), "file": built.file.name, "load": "", **limit}
 
 
@@ -202,14 +208,14 @@ def _bitstream_rows(found: dict[str, Any]) -> Iterator[str]:
         board, name, size = key.split()
         x, mark = found[key], "yes" if size == "largest" else ""
         if x and "timeout_s" in x:
-            mark = f"in {x['timeout_s'] / 60:.0f} minutes"
+            mark = f"within {x['timeout_s'] / 60:.0f} minutes"
         if x is None:
             what = "any" if size == "largest" else shape_of(reshaped(_example(name), int(size)))
             yield f"| {board} | {name} | {what} | does not fit | | | | {mark} |"
             continue
         used = ", ".join(
             f"{count:,} of {there:,} {resource}"
-            for resource, (count, there) in x["used"].items()
+            for resource, (count, there) in sorted(x["used"].items())
             if resource in _SHOWN
         )
         yield (

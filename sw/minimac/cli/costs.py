@@ -17,7 +17,6 @@ from minimac.cli.designs import (
     technology_of,
 )
 from minimac.cli.measuring import composed_of, measured
-from minimac.cli.operands import read_operands
 from minimac.cli.options import AsJson, Changes, DesignFile, Dsp, Fastest, Route, Seeds, Technology
 from minimac.cli.output import print_json, print_table
 from minimac.spec import Design, SpecError, Systolic
@@ -85,7 +84,7 @@ def cost(
         _check_tool(tool, key, chosen)
     elif output:
         raise SpecError("--output: is for the files of --export; add that, or leave this out")
-    codes = None if operands is None else [read_operands(operands, loaded)]
+    codes = _codes(operands, loaded)
     if composed is None:
         composed = not quickest and _is_large(loaded, chosen)
     if composed and quickest:
@@ -97,9 +96,9 @@ def cost(
     options: dict[str, Any] = {"dsp": dsp, "with_parts": parts, "with_glitches": glitches}
     options["seeds"] = range(seeds if route else 0)
     if composed:
-        figures = composed_of(design, loaded, chosen, operands, codes[0] if codes else None).cost
+        figures = composed_of(design, loaded, chosen, operands, codes).cost
     else:
-        figures = measured(design, loaded, chosen, quickest, operands=codes, **options)
+        figures = measured(design, loaded, chosen, quickest, operands=codes and [codes], **options)
     if tool:
         _export(tool, design, loaded, figures, output or Path("build") / loaded.name / tool)
         return
@@ -123,6 +122,15 @@ def cost(
         )
     if parts and "area_by_part_um2" not in found:
         print("parts: no figures: areas are those of standard cells", file=sys.stderr)
+
+
+def _codes(path: Path | None, design: Design) -> tuple[Any, Any] | None:
+    """Read the operands of a file, if there is one."""
+    if path is None:
+        return None
+    from minimac.cli.operands import read_operands  # with NumPy and the model
+
+    return read_operands(path, design)
 
 
 def _check_tool(tool: str, key: str, technology: str) -> None:
@@ -286,7 +294,7 @@ def workload(
         )
     key, chosen = technology_of(design, loaded, technology)
     check_cells(key, chosen, "layers are priced in standard cells")
-    codes = None if operands is None else read_operands(operands, loaded)
+    codes = _codes(operands, loaded)
     try:
         lay_out(layers, loaded)
     except SpecError as error:

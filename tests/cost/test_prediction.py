@@ -80,7 +80,7 @@ def test_errors_are_small_enough():
         for figure, errors in load_model(technology).held_out.items():
             assert errors["all"][0] <= most[figure], (technology, figure)
     # Yosys makes large LUTs of small ones there, for speed: like designs differ more.
-    assert load_model("ecp5").held_out["luts"]["all"][0] <= 0.12
+    assert load_model("ecp5").held_out["luts"]["all"][0] <= 0.10
 
 
 def test_nothing_is_learnt_from_what_is_held_out():
@@ -294,7 +294,8 @@ def test_blocks_by_hand():
     assert blocks["shift"] == 17 * 5 + 18 * 5
     assert kind_of(design) == "float"
     # An array: weight, activation and state of each element, and none at a foot.
-    array = load(INT8, unit="systolic", array={"rows": 2, "columns": 3})
+    shape = {"rows": 2, "columns": 3}
+    array = load(INT8, unit="systolic", array=shape, out="int16")
     parts = parts_of(array)
     assert {name: part.instances for name, part in parts.items()} == {
         "element": 6,
@@ -302,9 +303,27 @@ def test_blocks_by_hand():
         "edge": 1,
     }
     assert parts["element"].blocks["register"] == 8 + 8 + array.sum_bits
-    # A sum in the format of the result needs no foot.
+    # A sum that is in the range of the result needs no foot, nor does one in its format.
+    assert "foot" not in parts_of(load(INT8, unit="systolic", array=shape))
     fixed = load(INT8, accumulate={"kind": "fixed", "format": "int32"})
     assert "foot" not in parts_of(fixed)
+
+
+def test_blocks_of_sums_by_hand():
+    def blocks(**changes):
+        return parts_of(load_design({"name": "u", "unit": "adder", **changes}))["element"].blocks
+
+    # Codes of one format are compared without their signs; others by exponent and significand.
+    assert blocks(a="e4m3fn", b="e4m3fn", out="fp32")["compare"] == 7
+    assert blocks(a="e4m3fn", b="e5m2", out="fp32")["compare"] == 5 + 4
+    # A significand of 4 bits goes down by 8, 4, 2, 1 in a window of 19, then up by up to 19 of 20.
+    assert blocks(a="e4m3fn", b="e4m3fn", out="fp32")["shift"] == (8 + 12 + 14 + 15) + 5 * 20
+    # What is in range is not clamped, and what has no sign not inverted.
+    assert not blocks(a="int7", b="int7", out="int16").get("clamp")
+    assert blocks(a="int7", b="int7", out="int7")["clamp"] == 7
+    assert blocks(a="int7", b="int7", out="uint8")["clamp"] == 8
+    assert blocks(a="int4", b="int4", out="bf16")["invert"] > 0
+    assert not blocks(a="uint4", b="uint4", out="bf16").get("invert")
 
 
 def test_models_are_read_in_milliseconds():

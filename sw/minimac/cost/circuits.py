@@ -63,6 +63,18 @@ class Builder:
         stages = int(reach).bit_length()
         self("shift", bits * stages, stages)
 
+    def shift_down(self, bits: int, window: int, reach: int) -> None:
+        """Count a shifter of so many bits from the top of a window down, longest steps first.
+
+        Behind a stage there are as many bits as it has brought apart.
+        """
+        stages = int(reach).bit_length()
+        moved = 0
+        for n in reversed(range(stages)):
+            bits = min(bits + min(bits, 1 << n), window)
+            moved += bits
+        self("shift", moved, stages)
+
     @property
     def empty(self) -> bool:
         """Whether nothing was counted."""
@@ -85,6 +97,11 @@ def _is_integer(design: Design) -> bool:
     return isinstance(design.a, FixedPoint) and isinstance(design.b, FixedPoint)
 
 
+def _is_signed(design: Design) -> bool:
+    """Whether products can be negative."""
+    return design.product_range[0] < 0
+
+
 def _unpack(fmt: Format, to: Builder) -> None:
     if isinstance(fmt, FixedPoint):
         if fmt.signed:
@@ -96,7 +113,7 @@ def _unpack(fmt: Format, to: Builder) -> None:
     to("any", fmt.exp_bits, 1)
     to.add("any", fmt.man_bits)
     if fmt.ftz:
-        to.add("choose", fmt.man_bits)
+        to.add("clamp", fmt.man_bits)
     if fmt.has_nan or fmt.has_infinities:
         to.add("any", fmt.width)
 
@@ -108,9 +125,15 @@ def _multiply(design: Design, to: Builder) -> None:
         _unpack(fmt, to)
     if design.product is not Product.EXACT:
         assert isinstance(a, Minifloat)
-        to("add", a.magnitude_bits, a.magnitude_bits)
-        to.add("choose", a.magnitude_bits)
-        to.add("any", a.magnitude_bits)
+        if not design.product.adds_codes:
+            to("add", 2 * a.sig_bits, a.sig_bits)
+            to.add("exponent", a.exp_bits + 1)
+            to.add("clamp", a.sig_bits)
+            return
+        bits = a.magnitude_bits
+        to("add", 2 * bits, bits)
+        to("any", 2 * bits, 2)  # above the largest code, below the least
+        to("clamp", bits)
         return
     _product(a.sig_bits, b.sig_bits, to)
     widths = [fmt.exp_bits for fmt in (a, b) if isinstance(fmt, Minifloat)]
@@ -120,7 +143,7 @@ def _multiply(design: Design, to: Builder) -> None:
 
 def _product(x: int, y: int, to: Builder) -> None:
     if min(x, y) == 1:
-        to("choose", max(x, y))
+        to("clamp", max(x, y))
         return
     to("product", x * y, min(x, y).bit_length())
     to.add("row", (min(x, y) - 1) * max(x, y))
@@ -203,7 +226,7 @@ def _exact(design: Design, to: Builder) -> Number:
         to("invert", design.bits_for(1))
     to("add", bits, bits)
     top = design.lsb_exp + bits - 2
-    return Number(bits - 1, top, top, 0, True, False)
+    return Number(bits - 1, top, top, 0, _is_signed(design), False)
 
 
 def _widen(bits: int, span: int, to: Builder, kept: int | None = None) -> None:
@@ -252,7 +275,7 @@ def _fixed(design: Design, to: Builder) -> Number | None:
         to("invert", addend)
     to("add", max(fmt.width, addend) + 1, max(fmt.width, addend) + 1)
     if saturates:
-        to("choose", fmt.width)
+        to("clamp", fmt.width)
         to.add("any", max(addend - fmt.width, 1))
     if design.out == fmt and not specials(design):
         return None
@@ -281,7 +304,7 @@ def _rounded(design: Design, to: Builder) -> Number | None:
     to("any", sum(min(1 << n, window) for n in range(stages)), stages)
     to("negate", kept + exponent, kept + exponent)
     to.add("exponent", 2 * exponent)
-    to("choose", fmt.width * (1 + specials(design)))
+    to("clamp", fmt.width * (1 + specials(design)))
     if isinstance(design, Fma) or (design.out == fmt and _codes_special(design, fmt)):
         return None
     return Number(kept, fmt.min_exp, fmt.max_exp, fmt.exp_bits, False, False)
@@ -325,10 +348,13 @@ def _multiplier(design: Design, to: Builder) -> Number | None:
     bits, low = design.product_bits, design.product_min_exp
     if _is_integer(design) and isinstance(design.out, FixedPoint):
         _integer_product(design, to)
+        bits = design.bits_for(1) - 1
         top = design.lsb_exp + bits - 1
-        return Number(bits, top, top, 0, True, False)
+        return Number(bits, top, top, 0, _is_signed(design), False)
     _multiply(design, to)
     if design.product.adds_codes and design.out == design.a:
+        assert isinstance(design.a, Minifloat)
+        to.add("clamp", design.a.magnitude_bits * bool(specials(design)))
         return None
     exponent = (design.product_max_exp - low).bit_length()
     return Number(bits, low, design.product_max_exp, exponent, False, False)
@@ -340,6 +366,8 @@ def _adder(design: Design, to: Builder) -> Number:
         lsb = min(a.lsb_exp, b.lsb_exp)
         bits = max(fmt.width + fmt.lsb_exp - lsb for fmt in (a, b)) + 1
         to("add", bits, bits)
+        if not (a.signed or b.signed):
+            return Number(bits, lsb + bits - 1, lsb + bits - 1, 0, False, False)
         return Number(bits - 1, lsb + bits - 2, lsb + bits - 2, 0, True, False)
     for fmt in (a, b):
         _unpack(fmt, to)
@@ -354,14 +382,21 @@ def _adder(design: Design, to: Builder) -> Number:
         if places := min(places, fmt.sig_bits - 1):
             to("count", places, places.bit_length())
             to.shift(fmt.sig_bits, places)
+            to("exponent", exponent, exponent)
+        if fmt.min_exp > base:
+            to.add("exponent", exponent * isinstance(fmt, Minifloat))
+            to.add("clamp", exponent)
     compare = width + exponent
-    to("any", 2 * compare, compare)
-    to("choose", 2 * width + exponent)
+    if a == b and isinstance(a, Minifloat):
+        compare = a.magnitude_bits
+    to("compare", compare, compare)
+    to("choose", 2 * (width + exponent))
     to("exponent", exponent, exponent)
-    to.shift(window, min(window, (1 << exponent) - 1))
+    to.shift_down(width, window, min(window - 1, (1 << exponent) - 1))
     to.add("any", window)
     to("invert", window)
-    to("add", window, window)
+    to("add", width, window)
+    to.add("negate", window - width)
     high = max(a.max_exp, b.max_exp) + 1
     return Number(window + 1, base + 1, high, exponent, False, False)
 
@@ -387,7 +422,7 @@ def _to_minifloat(design: Design, out: Minifloat, x: Number, to: Builder) -> Non
     if x.exponent_bits:
         width = max(abs(low), abs(high), 1).bit_length() + 1
         to("exponent", 2 * width, width)
-        to.add("any", searched)
+        to.add("any", max(min(high, searched - 1) - max(low, 0) + 1, 0))
     if searched > 1:
         to("count", searched, searched.bit_length())
         stages = (searched - 1).bit_length()
@@ -404,11 +439,12 @@ def _to_minifloat(design: Design, out: Minifloat, x: Number, to: Builder) -> Non
         to("negate", min(out.man_bits, x.bits) + field, min(out.man_bits, x.bits) + field)
     if x.exponent_bits or searched > 1:
         to("exponent", field, field)
+        to.add("clamp", field)
     width = 1 + out.exp_bits + min(out.man_bits, x.bits)
     if high > out.max_exp - out.min_exp:
-        to("any", width, 1)
-        to("choose", width)
-    to.add("choose", width * bool(specials(design)))
+        to("compare", out.man_bits + field, 1)
+        to("clamp", width)
+    to.add("clamp", width * bool(specials(design)))
     to.add("any", x.bits)
 
 
@@ -418,11 +454,11 @@ def _to_fixed(design: Design, out: FixedPoint, x: Number, to: Builder) -> None:
         most = max(window - 1 + out.lsb_exp - x.low, 0)
         to("exponent", x.exponent_bits + 1, x.exponent_bits)
         wide = max(window + 2, x.bits)
-        to.shift(wide, min(most, wide))
+        to.shift_down(x.bits, wide, min(most, wide))
         to.add("any", wide)
         to("invert", out.width)
         to("negate", out.width, out.width)
-        to.add("choose", out.width)
+        to.add("clamp", out.width)
     else:
         lsb = x.high - x.bits + 1
         drop = out.lsb_exp - lsb
@@ -430,9 +466,15 @@ def _to_fixed(design: Design, out: FixedPoint, x: Number, to: Builder) -> None:
         if drop > 0:
             to("negate", min(out.width, max(x.bits - drop, 1)), min(out.width, x.bits))
         to("any", max(x.bits - max(drop, 0) - out.width, 0), 1)
-    if design.out_overflow is not Overflow.WRAP:
-        to("choose", out.width)
-    to.add("choose", out.width * bool(specials(design)))
+    if design.out_overflow is not Overflow.WRAP and _exceeds(out, x):
+        to("clamp", out.width)
+    to.add("clamp", out.width * bool(specials(design)))
+
+
+def _exceeds(out: FixedPoint, x: Number) -> bool:
+    """Whether some of the numbers are not in the range of a format."""
+    top = out.lsb_exp + out.width - 1 - out.signed
+    return (x.complement and not out.signed) or x.high > top
 
 
 # --- States --------------------------------------------------------------------------------------

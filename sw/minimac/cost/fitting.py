@@ -97,8 +97,8 @@ class Settings:
 
     share: float = 0.3
     ridge: float = 0.03
-    width: float = 3.0
-    noise: float = 0.2
+    width: float = 4.0
+    noise: float = 0.3
 
 
 def read_points(technology: str) -> tuple[Mapping[str, Any], list[Point]]:

@@ -74,17 +74,17 @@ The recoder of a row, mapped alone, in um²: {encoders}.
   apply the sign: it is worth moving, and then as good as Booth's.
 * **Tree.** What `none` has more than `booth inside` is the multiplier as Yosys builds it, which
   propagates carries before the chain is added in a second adder. In the tree all bits, those of the
-  chain too, propagate carries once. At a relaxed clock both are as large; the faster the clock, the
-  more the second adder costs. This is where the gain comes from.
-* **Sum of partial products.** Three forms were tried. As one expression of Yosys, `p0 + p1 + p2 +
-  p3 + sum`, which extends each sign to the width of the sum, the element is 35 to 55 % larger. A
-  tree for the product and an adder behind it are as large at a relaxed clock, and 7 to 11 % larger
-  at a fast one. So it is one tree, with signs complemented and their weights in one constant.
-* **Dataflow.** In an output-stationary array only chains that have ended wait for `o.ready`. In a
-  weight-stationary one every register does, through buffers that take a quarter of the period; ABC
-  does not know that this signal comes late, and what the tree gains goes there. And its edge, a
-  quarter of the area, does not gain at all: it delays chains on their way in and out, so that all
-  columns enter and leave together, and it grows as the array does. Recoding adds a cycle to that.
+  chain too, propagate carries once. At a relaxed clock that saves 5 or 6 %; the faster the clock,
+  the more the second adder costs. This is where the gain comes from.
+* **Sum of partial products.** Three forms were tried, in an earlier flow. As one expression of
+  Yosys, `p0 + p1 + p2 + p3 + sum`, which extends each sign to the width of the sum, the element is
+  35 to 55 % larger. A tree for the product and an adder behind it are as large at a relaxed clock,
+  and 7 to 11 % larger at a fast one. So it is one tree, with signs complemented and their weights
+  in one constant.
+* **Dataflow.** The edge of a weight-stationary array, a quarter of its area, does not gain: it
+  delays chains on their way in and out, so that all columns enter and leave together, it grows as
+  the array does, and recoding adds a cycle to that. Energy gains in output-stationary arrays only,
+  where a sum stays in its element; where sums move on with each product, it is lost.
 """
 
 

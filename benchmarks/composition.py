@@ -188,7 +188,7 @@ def write_page(rows: Sequence[Row], products: Sequence[Product], figures: str) -
 
 def main(
     page: Annotated[Path, typer.Option("--output", "-o", help="Where the page goes.")] = _PAGE,
-    technologies: Annotated[str, typer.Option(help="Technologies, with commas.")] = "sky130",
+    technologies: Annotated[str, typer.Option(help="With commas.")] = "sky130,asap7",
     quick: Annotated[bool, typer.Option(help="Only see whether all of it runs.")] = False,
 ) -> None:
     """Build arrays and compose them; the figures go to a page and a JSON file beside it."""

@@ -10,6 +10,8 @@ from minimac.cost.netlist import flatten
 from minimac.cost.synthesis import synthesise
 from minimac.cost.technology import load_technology
 from minimac.cost.timing import analyse
+from minimac.rtl import to_verilog
+from minimac.spec import load_design
 
 MAC = """
 module mac(input clk, input rst, input signed [3:0] a, input signed [3:0] b,
@@ -33,6 +35,8 @@ module multiplier(input clk, input [15:0] a, input [15:0] b, output reg [31:0] y
 endmodule
 """
 SMALL = MULTIPLIER.replace("15:0", "5:0").replace("31:0", "11:0")
+E3M2 = {"name": "sum", "unit": "mac", "out": "fp32", "accumulate": {"kind": "exact"}}
+E3M2 |= {"a": "e3m2", "b": "e3m2"}
 BLACK = """
 module top(input a, output y); black b(a, y); endmodule
 (* blackbox *) module black(input a, output y); endmodule
@@ -168,8 +172,19 @@ def test_multiplier_on_fpgas(cache):
 )
 def test_multiplier_blocks_by_habit(name, habit):
     family = load_technology(name)
-    flows = {use: module.fpga_flow(family, "top", (), use) for use in (None, True, False)}
+    flows = {use: module.fpga_flow(family, "top", (), use, 100.0) for use in (None, True, False)}
     assert flows[None] == flows[habit] != flows[not habit]
+
+
+def test_a_relaxed_clock_takes_fewer_luts(cache):
+    text = to_verilog(load_design(E3M2))
+    counts = []
+    for clock_mhz in (1000.0, 50.0, 10.0):
+        found = synthesise(text, "sum", load_technology("ecp5"), clock_mhz=clock_mhz, cache=cache)
+        primitives = found.technology.primitives
+        counts.append(sum(primitives[k].get("luts", 0) * n for k, n in found.total().items()))
+    assert counts[1] < 0.9 * counts[0]
+    assert counts[2] == pytest.approx(counts[1], rel=0.02)
 
 
 def test_cache_is_used_and_repaired(sky130, cache, monkeypatch, capsys):

@@ -134,7 +134,8 @@ def map_board(
     if dsp is None:
         dsp = 0 < design.array.rows * design.array.columns <= board.multipliers
     router = _router_of(board)
-    steps = mapping(design, board, text, dsp=dsp)
+    clock_mhz = pll.output_mhz if pll else board.clock_mhz
+    steps = mapping(design, board, text, dsp=dsp, clock_mhz=clock_mhz)
     for name, wanted in router.device.files.items():
         (folder / name).write_text(wanted, encoding="utf-8")
     steps += [*router.finish, "write_json netlist.json"]
@@ -144,7 +145,9 @@ def map_board(
         raise BuildError(str(error)) from None
 
 
-def mapping(design: Systolic, board: Board, text: str, *, dsp: bool, option: str = "") -> list[str]:
+def mapping(
+    design: Systolic, board: Board, text: str, *, dsp: bool, clock_mhz: float, option: str = ""
+) -> list[str]:
     """Return the steps of Yosys that map a board's Verilog, in ``design.v``.
 
     Parameters
@@ -153,6 +156,8 @@ def mapping(design: Systolic, board: Board, text: str, *, dsp: bool, option: str
         The Verilog.
     dsp : bool
         Whether multiplier blocks are used.
+    clock_mhz : float
+        Clock of the circuit, in MHz.
     option : str
         One more option of the command of synthesis.
 
@@ -164,7 +169,7 @@ def mapping(design: Systolic, board: Board, text: str, *, dsp: bool, option: str
     """
     parts = (f"{design.name}_{part}" for part in ("element", "encoder", "foot"))
     keep = [part for part in parts if f"module {part}(" in text]
-    *front, synthesis = fpga_flow(family_of(board), f"{design.name}_top", keep, dsp)
+    *front, synthesis = fpga_flow(family_of(board), f"{design.name}_top", keep, dsp, clock_mhz)
     # The command of synthesis looks for the top once it knows the family's primitives.
     front = [step for step in front if not step.startswith("hierarchy")]
     flat = ["setattr -mod -unset keep_hierarchy *", "flatten", "opt_clean"]

@@ -50,7 +50,9 @@ def post_synthesis(
     folder.mkdir(parents=True, exist_ok=True)
     text = board_verilog(parameters, divisor=divisor)
     (folder / "design.v").write_text(text, encoding="utf-8")
-    steps = mapping(parameters.design, board, text, dsp=dsp, option=option)
+    steps = mapping(
+        parameters.design, board, text, dsp=dsp, clock_mhz=board.clock_mhz, option=option
+    )
     steps.append("write_verilog -noattr netlist.v")
     Yosys(folder, time.monotonic() + _TIMEOUT_S).run(steps)
     share = yosys_share()

@@ -95,6 +95,7 @@ def evaluate(
         if not seeds:
             return cost
         options: dict[str, Any] = {"keep": keep, "dsp": dsp, "timeout_s": timeout_s}
+        options["clock_mhz"] = clock
         try:
             routed = place_and_route(
                 verilog, design.name, target, seeds=seeds, cache=cache, watch=watch, **options

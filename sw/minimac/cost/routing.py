@@ -70,6 +70,7 @@ def place_and_route(
     seeds: Sequence[int] = (0,),
     keep: Sequence[str] = (),
     dsp: bool | None = None,
+    clock_mhz: float = 100.0,
     timeout_s: float = 600.0,
     cache: Cache | None = None,
     watch: Callable[[str], None] | None = None,
@@ -78,7 +79,7 @@ def place_and_route(
 
     Parameters
     ----------
-    verilog, top, family, keep, dsp
+    verilog, top, family, keep, dsp, clock_mhz
         As for :func:`minimac.cost.synthesis.synthesise`.
     seeds : sequence of int
         Seeds of the placement.
@@ -101,14 +102,15 @@ def place_and_route(
     if router is None:
         raise RoutingError(f"{family.name} has no open place and route")
     cache = cache or Cache()
-    counted = synthesise(verilog, top, family, keep=keep, dsp=dsp, timeout_s=timeout_s, cache=cache)
+    options: dict[str, Any] = {"keep": keep, "dsp": dsp, "clock_mhz": clock_mhz}
+    counted = synthesise(verilog, top, family, **options, timeout_s=timeout_s, cache=cache)
     _check_timed(router, counted.total(), family)
     use = family.dsp_by_default if dsp is None else dsp
     nextpnr = _version(router)
     device = router.dsp_device if use and router.dsp_device else router.device
     around = _registers_around(top, counted.modules[top]["ports"])
     # The unit is kept apart from the registers around it until both are mapped: they would merge.
-    steps = fpga_flow(family, f"{top}_placed", [*keep, top], dsp)
+    steps = fpga_flow(family, f"{top}_placed", [*keep, top], dsp, clock_mhz)
     steps += ["setattr -mod -unset keep_hierarchy *", "flatten", "opt_clean", *router.finish]
     steps.append("write_json netlist.json")
     key = {

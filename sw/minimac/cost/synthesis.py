@@ -198,7 +198,7 @@ def synthesise(
     keep : sequence of str
         Modules that stay modules: each is mapped once, however often it occurs.
     clock_mhz : float
-        Clock to be met, in MHz; for FPGAs it is not used.
+        Clock to be met, in MHz.
     dsp : bool or None
         Whether an FPGA's multiplier blocks are used; None for the habit of the family.
     recipe : str or None
@@ -235,7 +235,7 @@ def synthesise(
         target: dict[str, Any] = {"logic_ps": _logic_ps(technology, clock_mhz)}
         target |= {"clock_mhz": clock_mhz, "recipe": recipe}
     else:
-        flow = fpga_flow(technology, top, keep, dsp)
+        flow = fpga_flow(technology, top, keep, dsp, clock_mhz)
         target = {}
     versions = {"pyosys": importlib.metadata.version("pyosys")}
     key = {
@@ -324,7 +324,9 @@ def _mapping(library: Library) -> list[str]:
     return ["read_rtlil {form}.il", mapped, "opt_clean -purge"]
 
 
-def fpga_flow(family: Family, top: str, keep: Sequence[str], dsp: bool | None) -> list[str]:
+def fpga_flow(
+    family: Family, top: str, keep: Sequence[str], dsp: bool | None, clock_mhz: float
+) -> list[str]:
     """Return the steps that map a design in ``design.v`` to a family.
 
     Parameters
@@ -337,12 +339,16 @@ def fpga_flow(family: Family, top: str, keep: Sequence[str], dsp: bool | None) -
         Modules that stay modules.
     dsp : bool or None
         Whether multiplier blocks are used; None for the habit of the family.
+    clock_mhz : float
+        Clock to be met, in MHz.
     """
     use = family.dsp_by_default if dsp is None else dsp
     options = family.with_dsp if use else family.without_dsp
+    share = family.logic_share
     return [
         *_begin(top, keep),
         *([] if use else [step.format(row=family.product_row) for step in _PRODUCTS]),
+        *([f"scratchpad -set abc9.D {share * 1e6 / clock_mhz:.0f}"] if share else []),
         f"{family.synthesis} {options} -top {top}".replace("  ", " "),
     ]
 

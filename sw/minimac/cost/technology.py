@@ -288,6 +288,9 @@ class Family(Technology):
     primitives : mapping of str to mapping of str to int
         For each primitive the resources it takes: ``luts``, ``ffs``, ``carries``, ``dsps``,
         ``brams``.
+    logic_share : float or None
+        The share of a period that logic may take before it is placed, where Yosys maps by delays
+        (``abc9``): what is faster costs more LUTs. None where it minimises levels of LUTs.
     router : Router or None
         Place and route, where there is an open tool.
 
@@ -304,6 +307,7 @@ class Family(Technology):
     lut_inputs: int
     primitives: Mapping[str, Mapping[str, int]]
     product_row: str = "row.v"
+    logic_share: float | None = None
     router: Router | None = None
 
 

@@ -76,11 +76,9 @@ def test_errors_are_those_of_what_was_held_out(technology, figure):
 
 def test_errors_are_small_enough():
     most = {"area_um2": 0.05, "energy_pj_per_mac": 0.08, "delay_ps": 0.10, "luts": 0.08}
-    for technology in ("sky130", "asap7", "xc7"):
+    for technology in ("sky130", "asap7", "xc7", "ecp5"):
         for figure, errors in load_model(technology).held_out.items():
             assert errors["all"][0] <= most[figure], (technology, figure)
-    # Yosys makes large LUTs of small ones there, for speed: like designs differ more.
-    assert load_model("ecp5").held_out["luts"]["all"][0] <= 0.10
 
 
 def test_nothing_is_learnt_from_what_is_held_out():

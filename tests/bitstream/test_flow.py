@@ -120,6 +120,18 @@ def test_the_largest_array_is_found(guess, slow, tmp_path, monkeypatch):
     assert len(tried) <= min(2 + abs(guess - fits), 11)
 
 
+@pytest.mark.parametrize(("columns", "used"), [(7, True), (8, False)])
+def test_blocks_are_used_where_each_element_gets_one(columns, used, tmp_path, monkeypatch):
+    """An UP5K has 8, of which the link takes one."""
+    asked = []
+    monkeypatch.setattr(flow, "mapping", lambda *_, dsp, **__: asked.append(dsp) or [])
+    monkeypatch.setattr(flow.Yosys, "run", lambda *_: None)
+    row = load_design(SMALL | {"array": {"rows": 1, "columns": columns}})
+    flow.map_board(row, load_board("icebreaker"), tmp_path)
+    assert asked == [used]
+    assert flow.multipliers_for(load_board("tang_nano_20k")) == 0
+
+
 def test_resources_that_share_sites_are_counted_together():
     log = "Info: \t  LUT4:   19299/  20736    93%\nInfo: \t   ALU:   10090/  15552    64%\n"
     assert flow._used(log, load_board("tang_nano_20k")) == {

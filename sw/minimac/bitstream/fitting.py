@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from minimac.bitstream.errors import FitError, SlowError
-from minimac.bitstream.flow import TIMEOUT_S, Bitstream, build, utilisation
+from minimac.bitstream.flow import TIMEOUT_S, Bitstream, build, multipliers_for, utilisation
 from minimac.soc.board import Board
 from minimac.spec import Systolic
 
@@ -58,7 +58,7 @@ def estimate(
             watch(f"{shape_of(each)}: what it takes")
         samples.append(utilisation(each, board, folder / shape_of(each), dsp=dsp))
     first, second = (_elements(each) for each in small)
-    most = float(board.multipliers if dsp else _MOST)
+    most = float(multipliers_for(board) if dsp else _MOST)
     for name, (used, there) in samples[1].items():
         before = samples[0].get(name, (0, there))[0]
         slope = (used - before) / (second - first)
@@ -134,7 +134,7 @@ def estimate_best(
 ) -> int:
     """Estimate as :func:`estimate`, with multiplier blocks where those are for more elements."""
     size = estimate(design, board, folder, watch=watch)
-    if _elements(reshaped(design, size)) < board.multipliers:
+    if _elements(reshaped(design, size)) < multipliers_for(board):
         size = max(size, estimate(design, board, folder, dsp=True, watch=watch))
     return size
 

@@ -29,6 +29,7 @@ __all__ = [
     "family_of",
     "map_board",
     "mapping",
+    "multipliers_for",
     "utilisation",
 ]
 
@@ -124,7 +125,7 @@ def map_board(
     Parameters
     ----------
     dsp : bool, optional
-        Whether multiplier blocks are used; by default if there are as many as elements.
+        Whether multiplier blocks are used; by default if there is one for each element.
     pll : Pll, optional
         What makes the clock, if it is not the board's.
     """
@@ -132,7 +133,7 @@ def map_board(
     text = verilog_for(design, board, pll)
     (folder / "design.v").write_text(text, encoding="utf-8")
     if dsp is None:
-        dsp = 0 < design.array.rows * design.array.columns <= board.multipliers
+        dsp = design.array.rows * design.array.columns <= multipliers_for(board)
     router = _router_of(board)
     clock_mhz = pll.output_mhz if pll else board.clock_mhz
     steps = mapping(design, board, text, dsp=dsp, clock_mhz=clock_mhz)
@@ -211,7 +212,7 @@ def build(
     seed : int
         Seed of the placement.
     dsp : bool, optional
-        Whether multiplier blocks are used; by default if there are as many as elements.
+        Whether multiplier blocks are used; by default if there is one for each element.
     clock_mhz : float, optional
         Clock, made by a PLL; by default that of the board.
     timeout_s : float
@@ -275,6 +276,11 @@ def family_of(board: Board) -> Family:
     family = load_technology(board.family)
     assert isinstance(family, Family)
     return dataclasses.replace(family, synthesis=board.synthesis or family.synthesis)
+
+
+def multipliers_for(board: Board) -> int:
+    """Return how many multiplier blocks of a board there are for elements: the link takes one."""
+    return max(board.multipliers - 1, 0)
 
 
 def _router_of(board: Board) -> Router:

@@ -4,8 +4,10 @@ Amaranth's netlist is read directly, bit by bit, so that a circuit of a few hund
 milliseconds for all 2**16 codes of an operand. Only what combinational units consist of is known.
 """
 
+import contextlib
 import functools
 import sys
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -16,9 +18,19 @@ from amaranth.lib import wiring
 
 __all__ = ["evaluate"]
 
-sys.setrecursionlimit(200_000)
+
+@contextlib.contextmanager
+def _deep() -> Iterator[None]:
+    """Let chains of cells be as long as they are; for others, what nests too deeply is an error."""
+    before = sys.getrecursionlimit()
+    sys.setrecursionlimit(200_000)
+    try:
+        yield
+    finally:
+        sys.setrecursionlimit(before)
 
 
+@_deep()
 def evaluate(component: wiring.Component, operands: dict[str, Any]) -> dict[str, Any]:
     """Return the outputs of a combinational component for each value of its inputs.
 

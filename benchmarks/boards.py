@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from minimac.bitstream import FitError, SlowError, build, largest, reshaped, shape_of
+from minimac.bitstream import FitError, build, largest, reshaped, shape_of
 from minimac.bitstream.flow import TIMEOUT_S
 from minimac.host import Accelerator
 from minimac.model import matmul
@@ -131,8 +131,9 @@ def run_build(
         if size is None:
             built = largest(design, load_board(board), folder, timeout_s=timeout_s, watch=watch)
         else:
-            built = build(reshaped(design, size), load_board(board), folder / str(size))
-    except (FitError, SlowError) as error:
+            tried = reshaped(design, size)
+            built = build(tried, load_board(board), folder / str(size), timeout_s=timeout_s)
+    except FitError as error:
         print(f"{name} {board} {size}: {error}", flush=True)
         return None
     limit = {"timeout_s": timeout_s} if any("took longer" in said for said in told) else {}

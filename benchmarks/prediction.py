@@ -93,9 +93,7 @@ predictors of FPGA resources state 10 to 30 %. Beside them what two simple model
 points: the cost of the nearest neighbour of the same kind by widths of operands, state and
 result, and a log-linear model in these widths and the kind. What parts are made of was refined
 while these errors were looked at, mostly those of sky130 and ecp5, so that they are somewhat better
-than those of designs never seen by anybody. Yosys maps to ecp5 for speed, whatever the clock: it
-makes LUTs of up to 7 inputs out of several small ones, and repeats logic, wherever that shortens
-the longest path. So like designs differ there by much more than elsewhere.
+than those of designs never seen by anybody.
 {missed}
 {held_out}
 

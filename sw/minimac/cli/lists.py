@@ -1,7 +1,6 @@
 """``minimac list``."""
 
 import inspect
-import json
 import sys
 from typing import Annotated, Any
 
@@ -10,7 +9,7 @@ import typer
 from minimac.cli.designs import one_of
 from minimac.cli.formats import element_of
 from minimac.cli.options import AsJson
-from minimac.cli.output import print_table
+from minimac.cli.output import print_json, print_table
 from minimac.spec import UNITS, Format, Minifloat, parse_format
 
 __all__ = ["LISTED_FORMATS", "list_"]
@@ -77,7 +76,7 @@ def list_(
     }
     rows = lists[one_of("list", what, lists)]()
     if as_json:
-        print(json.dumps(rows, indent=2))
+        print_json(rows)
     elif rows:
         print_table(rows)
     else:

@@ -11,6 +11,7 @@ __all__ = [
     "DesignFile",
     "Dsp",
     "Fastest",
+    "Folder",
     "FormatName",
     "Route",
     "Seeds",
@@ -25,6 +26,10 @@ Dsp = Annotated[
 ]
 
 
+Folder = Annotated[
+    Path | None,
+    typer.Option("-o", "--output", metavar="DIR", help="Folder (default: build/NAME)."),
+]
 Seeds = Annotated[
     int, typer.Option(metavar="N", min=1, max=1000, help="FPGAs: seeds of place and route.")
 ]

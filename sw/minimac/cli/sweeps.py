@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from minimac.cli.options import Folder
+
 __all__ = ["explore", "report"]
 
 
@@ -17,10 +19,7 @@ def explore(
         str | None,
         typer.Option(metavar="ADDRESS", help="Dask scheduler to use instead: tcp://HOST:PORT."),
     ] = None,
-    output: Annotated[
-        Path | None,
-        typer.Option("-o", "--output", metavar="DIR", help="Folder (default: build/NAME)."),
-    ] = None,
+    output: Folder = None,
     explain: Annotated[
         str | None,
         typer.Option(

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from minimac.cli.designs import load, load_buildable, one_of, spare
-from minimac.cli.options import Changes, DesignFile
+from minimac.cli.options import Changes, DesignFile, Folder
 from minimac.cli.output import fail
 
 __all__ = ["generate", "simulate", "vectors"]
@@ -14,10 +14,7 @@ __all__ = ["generate", "simulate", "vectors"]
 
 def generate(
     design: DesignFile,
-    output: Annotated[
-        Path | None,
-        typer.Option("-o", "--output", metavar="DIR", help="Folder (default: build/NAME)."),
-    ] = None,
+    output: Folder = None,
     changes: Changes = None,
 ) -> None:
     """Write Verilog, a description of the ports, the design itself, constraints and scripts."""

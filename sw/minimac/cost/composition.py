@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 
 from minimac.cost import Cost, Part, load_technology, measure
 from minimac.cost.cache import Cache
+from minimac.cost.evaluation import DEFAULT_SHAPE
 from minimac.cost.technology import Library
 from minimac.spec import Design, FixedPoint, Format, SpecError, Systolic
 
@@ -102,10 +103,6 @@ class Shape(NamedTuple):
     m: int
     k: int
     n: int
-
-
-#: Shape of the operands that :func:`minimac.cost.measure` makes up.
-_DEFAULT_SHAPE = Shape(1024, 16, 32)
 
 
 class _Run(NamedTuple):
@@ -270,7 +267,7 @@ def compose(
 
     def measured(rows: int, columns: int, products: Any) -> Cost:
         if watch:
-            shape = _shape_of(*products[0]) if products else _DEFAULT_SHAPE
+            shape = _shape_of(*products[0]) if products else DEFAULT_SHAPE
             product = "x".join(map(str, shape))
             watch(f"{next(numbers)} of {total}: array of {rows}x{columns}, product of {product}")
         small = _resized(design, rows, columns)
@@ -283,7 +280,7 @@ def compose(
         for products, sizes in runs
         for rows, columns in sizes
     ]
-    shape = _DEFAULT_SHAPE if operands is None else _shape_of(*many)
+    shape = Shape(*DEFAULT_SHAPE) if operands is None else _shape_of(*many)
     model = _Model(dataflow, observed, shape, "given" if operands is not None else _MADE_UP)
     model.check(_resized(design, *CHECKED), measured(*CHECKED, operands and [many]))
     return model.composed(design)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from minimac.cost.activity import Activity
     from minimac.cost.netlist import Netlist
 
-__all__ = ["evaluate"]
+__all__ = ["DEFAULT_SHAPE", "evaluate"]
 
 Codes = NDArray[np.int64]
 Operands = Sequence[tuple[Codes, Codes]]
@@ -38,7 +38,7 @@ _ASSUMPTIONS = (
 )
 
 #: Shape of the operands that are made up when none are given: M, K, N.
-_DEFAULT_SHAPE = (1024, 16, 32)
+DEFAULT_SHAPE = (1024, 16, 32)
 
 
 def evaluate(
@@ -66,19 +66,12 @@ def evaluate(
     verilog = to_verilog(design)
     keep = _kept(verilog, design.name)
     clock = design.clock_mhz
+    options: dict[str, Any] = {"keep": keep, "clock_mhz": clock}
+    options |= {"dsp": dsp, "timeout_s": timeout_s, "cache": cache}
     with ThreadPoolExecutor() as beside:
         if isinstance(target, Library):  # while this process waits for Yosys
             beside.submit(_load_compiled, target)
-        synthesis = synthesise(
-            verilog,
-            design.name,
-            target,
-            keep=keep,
-            clock_mhz=clock,
-            dsp=dsp,
-            timeout_s=timeout_s,
-            cache=cache,
-        )
+        synthesis = synthesise(verilog, design.name, target, **options)
     provenance["flow"] = list(synthesis.flow)
     common: dict[str, Any] = {
         "name": design.name,
@@ -94,27 +87,17 @@ def evaluate(
         cost = _fpga(synthesis, target, common)
         if not seeds:
             return cost
-        options: dict[str, Any] = {"keep": keep, "dsp": dsp, "timeout_s": timeout_s}
-        options["clock_mhz"] = clock
         try:
             routed = place_and_route(
-                verilog, design.name, target, seeds=seeds, cache=cache, watch=watch, **options
+                verilog, design.name, target, seeds=seeds, watch=watch, **options
             )
         except RoutingError as error:
             return replace(cost, provenance={**provenance, "not_routed": str(error)})
         return _with_clock(cost, routed)
     cost, netlist = _asic(synthesis, target, clock, common)
     if with_parts:
-        marked = synthesise(
-            to_verilog(design, marks=True),
-            design.name,
-            target,
-            keep=keep,
-            clock_mhz=clock,
-            recipe=synthesis.recipe,
-            timeout_s=timeout_s,
-            cache=cache,
-        )
+        with_marks = to_verilog(design, marks=True)
+        marked = synthesise(with_marks, design.name, target, recipe=synthesis.recipe, **options)
         cost = _with_parts(cost, synthesis, marked, target)
     if not with_energy or design.interface == "wishbone":
         return cost
@@ -402,7 +385,7 @@ def _made_up(design: Design) -> tuple[Codes, Codes]:
     from minimac.model import encode, quantize_blocks
 
     rng = np.random.default_rng(0)
-    m, k, n = _DEFAULT_SHAPE
+    m, k, n = DEFAULT_SHAPE
 
     def codes(fmt: Format, shape: tuple[int, int], axis: int = 1) -> Any:
         values = rng.normal(size=shape)
